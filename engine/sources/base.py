@@ -1,0 +1,112 @@
+"""What every source of weights promises, whatever the format."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ByteCallback = Callable[[int], None]
+"""Called with the number of bytes done since the last call; may raise `Cancelled` to stop the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """What a header says of one tensor, without reading its data.
+
+    Attributes:
+        name: the tensor's full name in the checkpoint.
+        shape: its dimensions; () for a scalar; any of them may be 0.
+        dtype: element type in the spelling of safetensors ("F32", "BF16", "F8_E4M3", "BOOL", …).
+        num_bytes: bytes of the stored data.
+        file: the file that holds it, relative to the source's folder.
+        start, stop: byte range in that file; None where the format has no flat range.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    num_bytes: int
+    file: str
+    start: int | None = None
+    stop: int | None = None
+
+    @property
+    def num_elements(self) -> int:
+        return math.prod(self.shape)
+
+
+class Source(ABC):
+    """A checkpoint opened for reading: headers now, data only when asked for.
+
+    Attributes:
+        uri: where it is: an absolute local path (later also `hf://owner/name@revision`).
+        name: a short human name (the folder's or file's).
+        format: "safetensors", "pytorch", …
+        files: the weight files, absolute.
+    """
+
+    uri: str
+    name: str
+    format: str
+    files: tuple[Path, ...]
+
+    @abstractmethod
+    def infos(self) -> tuple[TensorInfo, ...]:
+        """Every tensor in file order, from headers only."""
+
+    @abstractmethod
+    def read(self, name: str) -> np.ndarray:
+        """The whole tensor in its stored type: read-only, memory-mapped where the format allows.
+
+        Types numpy lacks come as their `ml_dtypes` type; packed 4- and 6-bit types come unpacked, one element each.
+        """
+
+    @abstractmethod
+    def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows start … stop − 1 of the tensor's first dimension: shape (stop − start, *shape[1:])."""
+
+    @abstractmethod
+    def content_hash(self, on_bytes: ByteCallback | None = None) -> str:
+        """SHA-256 (hex) that is equal for equal weight files, wherever they lie; reads every byte once, then cached."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Cheap identity from path, size and modification time of every weight file; changes when a file is replaced."""
+
+    @property
+    @abstractmethod
+    def metadata(self) -> dict[str, str]:
+        """The header's own metadata (`__metadata__`), merged over shards."""
+
+    @property
+    @abstractmethod
+    def config(self) -> dict:
+        """The `config.json` beside the weights; {} if there is none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the maps; arrays handed out stay valid."""
+
+    def info(self, name: str) -> TensorInfo:
+        """The `TensorInfo` of one tensor. Raises TensorNotFoundError, with the nearest names as a hint."""
+        raise NotImplementedError
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(info.num_bytes for info in self.infos())
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(info.num_elements for info in self.infos())
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.close()
