@@ -1,0 +1,1 @@
+"""The measures taken of every tensor."""
