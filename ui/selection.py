@@ -1,0 +1,142 @@
+"""The one selection that all pages share: model, layer and role filters, tensor. It lives in the URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+import engine.sources
+from engine.naming import ROLES, Place, place, role_title
+from engine.sources.base import Source, TensorInfo
+from storage.records import Location
+from ui.page import escape_markdown, store
+from workflows.library import locations
+
+ALL = "all"
+OUTSIDE = "outside layers"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the person looks at: a checkpoint, opened, and one of its tensors."""
+
+    location: Location
+    source: Source
+    info: TensorInfo
+    place: Place
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading headers …", on_release=lambda source: source.close())
+def _opened(uri: str, stamp: tuple) -> Source:
+    return engine.sources.open(uri)
+
+
+def open_location(location: Location) -> Source:
+    """The location's checkpoint, opened once for all sessions and again when its files change."""
+    return _opened(location.uri, _stamp(Path(location.uri)))
+
+
+def _stamp(path: Path) -> tuple:
+    """Size and time of the file, or of every file directly in the folder: cheap enough for each rerun."""
+    if not path.exists():
+        return ()
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
+
+
+def pick_model(*, label: str = "Model") -> Location | None:
+    """The model picker, bound to `?model=`; None (with an empty state drawn) when there is no model at all."""
+    known = {location.name: location for location in locations(store())}
+    if not known:
+        st.info("There is no model here yet. Add one in the Zoo: a path, an upload, or a folder to scan.", icon="🔎")
+        st.page_link("pages/1_Zoo.py", label="Open the Zoo", icon="🗂️")
+        return None
+    name = _bound_selectbox(label, list(known), key="model", default=next(iter(known)), what="model")
+    return known[name]
+
+
+def pick_tensor(source: Source) -> TensorInfo | None:
+    """Layer filter, role filter and tensor search in one row, bound to `?layer=`, `?role=` and `?tensor=`."""
+    places = {info.name: place(info.name, info.shape) for info in source.infos()}
+    if not places:
+        st.info("This checkpoint holds no tensors.", icon="🔎")
+        return None
+    layers = sorted({p.layer for p in places.values() if p.layer is not None})
+    roles = [role for role in ROLES if any(p.role == role for p in places.values())]
+    roles += sorted({p.role for p in places.values()} - set(roles))
+
+    layer_column, role_column, tensor_column = st.columns([1, 1.4, 3.2])
+    with layer_column:
+        has_outside = any(p.layer is None for p in places.values())
+        choices = [ALL, *map(str, layers), *([OUTSIDE] if layers and has_outside else [])]
+        layer = _bound_selectbox("Layer", choices, key="layer", default=ALL, what="layer")
+    with role_column:
+        titles = {ALL: ALL, **{role_title(role): role for role in roles}}
+        role = titles[_bound_selectbox("Role", list(titles), key="role", default=ALL, what="role")]
+
+    def is_wanted(p: Place) -> bool:
+        layer_fits = layer == ALL or (p.layer is None if layer == OUTSIDE else str(p.layer) == layer)
+        return layer_fits and role in (ALL, p.role)
+
+    wanted = [info for info in source.infos() if is_wanted(places[info.name])]
+    with tensor_column:
+        if not wanted:
+            st.selectbox("Tensor", [], placeholder="No tensor in this layer has that role")
+            return None
+        name = _bound_selectbox(
+            f"Tensor · {len(wanted):,} of {len(places):,}, type to search",
+            [info.name for info in wanted],
+            key="tensor",
+            default=_first_look(wanted, places).name,
+            what="tensor",
+        )
+    return next(info for info in wanted if info.name == name)
+
+
+def pick(*, label: str = "Model") -> Selection | None:
+    """Model and tensor pickers together; None when there is nothing to pick (an empty state is drawn)."""
+    model_column, tensor_column = st.columns([1.2, 4])
+    with model_column:
+        location = pick_model(label=label)
+    if location is None:
+        return None
+    source = open_location(location)
+    with tensor_column:
+        info = pick_tensor(source)
+    if info is None:
+        return None
+    return Selection(location, source, info, place(info.name, info.shape))
+
+
+def _first_look(infos: list[TensorInfo], places: dict[str, Place]) -> TensorInfo:
+    """The tensor shown before anyone chose: the first attention query matrix, else the largest matrix, else the largest."""
+    queries = [info for info in infos if places[info.name].role in ("query", "qkv") and len(info.shape) > 1]
+    if queries:
+        return queries[0]
+    matrices = [info for info in infos if len(info.shape) > 1]
+    return max(matrices or infos, key=lambda info: info.num_elements)
+
+
+def _forget_view() -> None:
+    st.session_state["view"] = ""
+
+
+def _bound_selectbox(label: str, options: list[str], *, key: str, default: str, what: str) -> str:
+    """A select box whose value is always in the URL; a value that does not exist (any more) is said, then replaced.
+
+    The box has no default of its own (index=None), because Streamlit leaves a default out of the URL and a shared link
+    must keep meaning the same model after others were added.
+    """
+    asked = st.session_state.get(key, st.query_params.get(key))
+    if asked not in options:
+        came_from_url = key not in st.session_state
+        if asked and came_from_url:
+            st.warning(f"There is no {what} “{escape_markdown(asked)}” here. Showing another one.", icon="🔗")
+        st.session_state[key] = default
+        if key in ("model", "tensor") and not came_from_url:
+            _forget_view()
+    on_change = _forget_view if key in ("model", "tensor") else None
+    chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=on_change)
+    return chosen if chosen is not None else default
