@@ -71,3 +71,7 @@ class StorageError(WeightscopeError):
 
 class JobError(WeightscopeError):
     """A job cannot be started, found, cancelled or resumed."""
+
+
+class TrainingError(WeightscopeError):
+    """A model cannot be trained: too little text, impossible settings, or a loss that left the numbers."""
