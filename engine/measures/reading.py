@@ -1,0 +1,52 @@
+"""Reading a tensor: its distribution, its profiles and every registered measure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine.errors import Cancelled, WeightscopeError
+from engine.measures.axes import profiles
+from engine.measures.distribution import distribution
+from engine.measures.registry import MEASURES
+from engine.measures.results import TensorReading
+from engine.sources.base import ByteCallback, Source, TensorInfo
+
+
+def measure_tensor(
+    source: Source, info: TensorInfo, *, threads: int | None = None, on_bytes: ByteCallback | None = None
+) -> TensorReading:
+    """Read one tensor of a checkpoint and measure it.
+
+    Args:
+        source: the open checkpoint. info: which of its tensors.
+        threads: how many to use, at most; None for all cores. The numbers do not depend on it.
+        on_bytes: called as the work proceeds with the stored bytes done since the last call.
+    Returns: the reading; a tensor that cannot be read or measured gives one with its `error` and NaN for every measure.
+    Raises: Cancelled, if `on_bytes` raises it.
+    """
+    try:
+        return measure_array(source.read(info.name), threads=threads, on_bytes=on_bytes)
+    except Cancelled:
+        raise
+    except WeightscopeError as error:
+        return TensorReading(None, None, None, dict.fromkeys(MEASURES, math.nan), error=str(error))
+
+
+def measure_array(
+    array: np.ndarray, *, threads: int | None = None, on_bytes: ByteCallback | None = None
+) -> TensorReading:
+    """Measure an array of any shape, of any type that a Source gives; it is never changed.
+
+    Args: array: any shape, memory-mapped or not. threads, on_bytes: as in `measure_tensor`.
+    Raises: MeasureError for complex numbers; Cancelled, if `on_bytes` raises it.
+    """
+    found = distribution(array, threads=threads, on_bytes=on_bytes)
+    rows, columns = profiles(array)
+    values = {name: entry.value(found, rows, columns) for name, entry in MEASURES.items()}
+    return TensorReading(found, rows, columns, values)
+
+
+def warm_up(report=None) -> None:
+    """Compile every kernel; says so through `report`."""
