@@ -40,6 +40,35 @@ class TensorInfo:
         return math.prod(self.shape)
 
 
+class WeightFile(ABC):
+    """One file of a checkpoint in one format; all that a new format has to give (see `engine.sources.formats`).
+
+    Its constructor takes (path, name): where it is, and how it is called in messages and in `TensorInfo.file`; it reads
+    the header and raises a SourceError if the file breaks its format. All methods may be called from several threads.
+    """
+
+    @abstractmethod
+    def infos(self) -> tuple[TensorInfo, ...]:
+        """Its tensors in file order."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's own metadata; {} where the format has none."""
+        return {}
+
+    @abstractmethod
+    def read(self, info: TensorInfo) -> np.ndarray:
+        """The whole tensor: read-only, C-contiguous, of shape `info.shape`."""
+
+    @abstractmethod
+    def read_rows(self, info: TensorInfo, start: int, stop: int) -> np.ndarray:
+        """Rows start … stop − 1, a range that the caller has checked, of a tensor with at least one dimension."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of maps and descriptors; arrays handed out stay valid."""
+
+
 class Source(ABC):
     """A checkpoint opened for reading: headers now, data only when asked for.
 
@@ -77,7 +106,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Cheap identity from path, size and modification time of every weight file; changes when a file is replaced."""
+        """Cheap identity from path, size and time of every weight file; changes when a file is replaced."""
 
     @property
     @abstractmethod
@@ -93,9 +122,9 @@ class Source(ABC):
     def close(self) -> None:
         """Release the maps; arrays handed out stay valid."""
 
+    @abstractmethod
     def info(self, name: str) -> TensorInfo:
         """The `TensorInfo` of one tensor. Raises TensorNotFoundError, with the nearest names as a hint."""
-        raise NotImplementedError
 
     @property
     def num_bytes(self) -> int:

@@ -1,0 +1,46 @@
+"""The registry of file formats: one file and one line here for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.sources.base import WeightFile
+from engine.sources.safetensors_file import SafetensorsFile
+from engine.sources.torch_file import TorchFile
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One file format.
+
+    Attributes:
+        name: as in `Source.format`.
+        suffixes: of its files, lower case.
+        whole: names of a file that is a whole checkpoint by itself, whatever lies beside it.
+        open_file: (path, name) -> the opened file.
+        recognises: whether a file that begins with these bytes (64 of them or all) is certainly of this format.
+        others: files with such a suffix that hold no weights.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    whole: tuple[str, ...]
+    open_file: Callable[[Path, str], WeightFile]
+    recognises: Callable[[bytes], bool]
+    others: frozenset[str] = frozenset()
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("safetensors", (".safetensors",), ("model.safetensors",), SafetensorsFile, SafetensorsFile.recognises),
+    Format(
+        "pytorch",
+        (".bin", ".pt", ".pth", ".th", ".ckpt"),
+        ("pytorch_model.bin",),
+        TorchFile,
+        TorchFile.recognises,
+        others=frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"}),
+    ),
+)
+"""In order of preference: a folder with several is read in the first."""

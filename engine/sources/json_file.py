@@ -1,0 +1,54 @@
+"""JSON files beside the weights, read with a limit on everything that could grow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from engine.errors import MalformedHeaderError, SourceNotFoundError
+
+MAX_JSON_BYTES = 64_000_000
+"""Longest JSON file; the index of a model of 250,000 tensors has some 30 MB."""
+
+MAX_JSON_ITEMS = 1_000_000
+"""Most commas and brackets together, which bound the memory that parsing takes."""
+
+
+def read_json_object(path: Path, reject_duplicates: bool = False) -> dict:
+    """The object that a JSON file holds.
+
+    Args:
+        path: the file.
+        reject_duplicates: whether a key that occurs twice in one object is an error; else the last one wins.
+    Raises: SourceNotFoundError if there is no such file; MalformedHeaderError if it is too big, too deep, not UTF-8,
+        not JSON, or no object.
+    """
+    hint = f"Restore {path.name} from where the checkpoint came from."
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise SourceNotFoundError(f"{path} cannot be read: {error.strerror or error}.", hint) from error
+    if len(data) > MAX_JSON_BYTES:
+        raise MalformedHeaderError(f"{path} is longer than {MAX_JSON_BYTES} bytes.", hint)
+    num_items = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    if num_items > MAX_JSON_ITEMS:
+        raise MalformedHeaderError(f"{path} holds {num_items} items, expected at most {MAX_JSON_ITEMS}.", hint)
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct if reject_duplicates else None)
+    except ValueError as error:
+        raise MalformedHeaderError(f"{path} is not valid JSON: {error}.", hint) from error
+    except RecursionError as error:
+        raise MalformedHeaderError(f"{path} is nested too deeply to be JSON of a checkpoint.", hint) from error
+    if not isinstance(value, dict):
+        raise MalformedHeaderError(f"{path} holds a {type(value).__name__}, expected an object.", hint)
+    return value
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for key, value in pairs:
+        if key in fields:
+            raise ValueError(f"the key {key[:200]!r} occurs twice")
+        fields[key] = value
+    return fields
