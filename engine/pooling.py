@@ -1,0 +1,132 @@
+"""Signed-extreme pooling: a matrix shrunk so that no outlier is ever lost.
+
+Every cell of the result is the entry of largest magnitude among those it covers, with its sign. A mean hides outliers
+and a stride misses them; this keeps them all. NaN wins over ±Inf and ±Inf over every finite number, so that a single
+broken weight stays visible at any zoom; of two entries of equal magnitude the positive one wins.
+
+One rule gives all of it: in every IEEE format the bits below the sign order by magnitude, with Inf above the finite
+numbers and NaN above Inf. Rotating the sign into the lowest bit (inverted, so that + wins) makes a key whose unsigned
+maximum is the signed extreme. The kernel below is one pass of such maxima, for 16-bit and for 32-bit keys.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+BLOCK_ELEMENTS = 1 << 20
+"""Elements converted at a time for types without a kernel; chosen by us: 4 MiB of float32."""
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+class Blocks(NamedTuple):
+    """How a window of a matrix is cut into cells of row_step × column_step entries, from its top left corner."""
+
+    num_rows: int
+    num_columns: int
+    row_step: int
+    column_step: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return -(-self.num_rows // self.row_step), -(-self.num_columns // self.column_step)
+
+
+class Pool:
+    """Cells being pooled from row blocks that arrive in any order.
+
+    Args:
+        blocks: the window and its cells.
+        dtype: type of the entries that will arrive (any numpy or `ml_dtypes` number).
+    """
+
+    def __init__(self, blocks: Blocks, dtype: np.dtype) -> None:
+        self.blocks = blocks
+        self._native = _native_type(np.dtype(dtype))
+        self._keys = np.zeros(blocks.shape, _key_type(self._native))
+
+    def add(self, block: np.ndarray, row: int, column: int) -> None:
+        """Take in a block whose first entry lies at (row, column) of the window.
+
+        Args:
+            block: (n, m), of the type promised, any layout. Types without a kernel, and blocks that are not contiguous,
+                are copied piece by piece, so the copies stay small.
+        """
+        if block.dtype == self._native and block.flags.c_contiguous and block.flags.aligned:
+            self._add(block, row, column)
+            return
+        width = min(max(1, block.shape[1]), BLOCK_ELEMENTS)
+        height = max(1, BLOCK_ELEMENTS // width)
+        for top in range(0, block.shape[0], height):
+            for left in range(0, block.shape[1], width):
+                piece = block[top : top + height, left : left + width]
+                piece = piece if piece.dtype == self._native else as_float32(piece)
+                self._add(np.require(piece, requirements=["C", "A"]), row + top, column + left)
+
+    def _add(self, block: np.ndarray, row: int, column: int) -> None:
+        bits = block.view(self._keys.dtype)
+        bits.flags.writeable = False  # one compiled signature for mapped and for ordinary arrays
+        _kernel()(bits, row, column, self.blocks.row_step, self.blocks.column_step, self._keys)
+
+    def values(self) -> np.ndarray:
+        """The cells so far: float32, shape `blocks.shape`."""
+        keys, width = self._keys, self._keys.dtype.itemsize * 8
+        flipped = keys ^ keys.dtype.type(1)
+        bits = (flipped >> keys.dtype.type(1)) | (flipped << keys.dtype.type(width - 1))
+        return bits.view(self._native).astype(np.float32)
+
+
+def pool(matrix: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Shrink a matrix to at most height × width cells of the signed extreme.
+
+    Cells cover ⌈rows / height⌉ × ⌈columns / width⌉ entries (fewer at the lower and right border), so every cell has the
+    same size and the result may be smaller than asked; a matrix that already fits is returned as it is, as float32.
+
+    Args:
+        matrix: (rows, columns), any number type; complex entries count by their magnitude.
+        height, width: the largest result wanted, at least 1 each.
+    Returns: float32, at most (height, width); an empty matrix gives an empty result. 64-bit entries are rounded, and
+        finite ones beyond float32 become its largest number rather than Inf.
+    """
+    blocks = cells(matrix.shape[0], matrix.shape[1], height, width)
+    if blocks.row_step == blocks.column_step == 1:
+        return as_float32(matrix)
+    pooled = Pool(blocks, matrix.dtype)
+    pooled.add(matrix, 0, 0)
+    return pooled.values()
+
+
+def cells(num_rows: int, num_columns: int, height: int, width: int) -> Blocks:
+    """The smallest whole steps with which num_rows × num_columns entries fit into height × width cells."""
+    return Blocks(num_rows, num_columns, max(1, -(-num_rows // height)), max(1, -(-num_columns // width)))
+
+
+def _native_type(dtype: np.dtype) -> np.dtype:
+    """The type the kernel works in: 16-bit floats as they are, everything else as float32."""
+    is_half = dtype in (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+    return dtype if is_half and dtype.isnative else np.dtype(np.float32)
+
+
+def _key_type(native: np.dtype) -> np.dtype:
+    return np.dtype(f"u{native.itemsize}")
+
+
+def as_float32(values: np.ndarray) -> np.ndarray:
+    """Values as float32; complex ones by magnitude, finite ones never turned into Inf."""
+    if values.dtype.kind == "c":
+        values = np.abs(values)
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4:
+        values = np.where(np.isfinite(values), np.clip(values, -FLOAT32_MAX, FLOAT32_MAX), values)
+    return values.astype(np.float32)
+
+
+@cache
+def _kernel():
+    """The compiled kernel; numba is imported (half a second) only when something is pooled, and its code is cached."""
+    from engine.pooling_kernel import largest_keys
+
+    return largest_keys
