@@ -91,3 +91,43 @@ class ModelSummary:
     num_parameters: int
     num_bytes: int
     measured_at: datetime
+
+
+@dataclass(frozen=True)
+class TensorFailure:
+    """A tensor that could not be measured, and why."""
+
+    tensor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a running experiment; NaN where undefined. recorded_at: UTC; None means now."""
+
+    step: int
+    name: str
+    value: float
+    recorded_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run of training, compression or a scan.
+
+    Attributes:
+        id: its key. kind: "pretraining", "compression", "scan", … name: for people.
+        settings: what was asked. status: "running", "done", "failed" or "cancelled".
+        started_at, finished_at: UTC; finished_at and result are None while it runs.
+        result: what came of it. message: why it failed.
+    """
+
+    id: str
+    kind: str
+    name: str
+    settings: dict
+    status: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    result: dict | None = None
+    message: str = ""

@@ -1,0 +1,40 @@
+"""The store: everything that is kept between runs, behind typed methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.database import Database
+from storage.experiments import Experiments
+from storage.location import DATABASE_NAME, data_folder
+from storage.locations import Locations
+from storage.measures import Measures
+from storage.models import Models
+from storage.readings import Readings
+
+PATIENCE_S = 10.0
+"""How long a call waits for another process that holds the file; chosen by us: longer than any write of ours takes,
+shorter than a person waits before a dead page."""
+
+
+class Store(Locations, Models, Readings, Experiments):
+    """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
+
+    The file is made, or upgraded after a backup copy, when it is first used.
+
+    Args:
+        folder: where the file lies; None for `data_folder()`.
+        patience_s: how long a call waits while another process holds the file, in seconds.
+        measures: the measures that readings carry; None for the engine's registry.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, patience_s: float = PATIENCE_S, measures: Measures | None = None
+    ) -> None:
+        self.folder = data_folder() if folder is None else Path(folder).resolve()
+        self.path = self.folder / DATABASE_NAME
+        self._database = Database(self.path, patience_s, measures)
+
+    def exists(self) -> bool:
+        """Whether there is a database file already."""
+        return self.path.exists()
