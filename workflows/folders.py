@@ -1,0 +1,25 @@
+"""Folders and small files that several workflows share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from storage.location import data_folder
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder that holds the packages, the pages and the bundled checkpoints."""
+
+BUNDLED = PROJECT / "models"
+
+
+def uploads_folder() -> Path:
+    """Where uploaded checkpoints lie; the only place where removing a location may delete weights."""
+    return data_folder() / "uploads"
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small text file so that a reader sees the old one or the new one, never a half."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,45 @@
+"""The kinds of job there are: one entry each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import JobError
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """How a kind of job is asked for.
+
+    Attributes:
+        check: arguments -> the arguments as they are kept; raises JobError if they are unfit.
+        subject: arguments -> what the job works on; two jobs of one kind never work on the same subject at once.
+        command: arguments -> the words after `python -m workflows <kind>`.
+        title: arguments -> one line for people.
+    """
+
+    check: Callable[[dict], dict]
+    subject: Callable[[dict], str]
+    command: Callable[[dict], list[str]]
+    title: Callable[[dict], str]
+
+
+def _check_extract(arguments: dict) -> dict:
+    model = str(arguments.get("model") or "")
+    if not model:
+        raise JobError("Measuring needs a model, got none.", "Give the path or the name of a checkpoint.")
+    path = Path(model).expanduser()
+    model = str(path.absolute()) if path.exists() else model
+    return {"model": model, "name": str(arguments.get("name") or path.stem or model)}
+
+
+KINDS: dict[str, JobKind] = {
+    "extract": JobKind(
+        check=_check_extract,
+        subject=lambda arguments: arguments["model"],
+        command=lambda arguments: ["--", arguments["model"]],
+        title=lambda arguments: f"Measure {arguments['name']}",
+    ),
+}

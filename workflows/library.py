@@ -1,0 +1,70 @@
+"""The checkpoints known here: list them, add them by path, upload or scan, open them, forget them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from storage.store import Store
+
+import engine.sources
+from engine.errors import SourceError, WeightscopeError
+from engine.sources.base import Source
+from storage.records import Location
+from workflows.folder_scan import FolderScan, scan_folder
+from workflows.folders import uploads_folder
+from workflows.locations import add_path, location, locations, resolve
+from workflows.uploads import add_upload
+
+__all__ = [
+    "FolderScan",
+    "add_path",
+    "add_upload",
+    "location",
+    "locations",
+    "open_source",
+    "remove",
+    "resolve",
+    "scan_folder",
+    "status",
+]
+
+
+def remove(store: Store, name: str, *, measurements: bool = True, file: bool = True) -> None:
+    """Forget a location.
+
+    A bundled checkpoint stays known: only its measurements can go. Files are deleted only if they were uploaded, never
+    outside the folder of uploads.
+
+    Args:
+        measurements: delete what was measured of it, unless another location has the same content.
+        file: delete the uploaded file.
+    Raises: SourceNotFoundError for an unknown name; WeightscopeError if there is nothing that may be removed.
+    """
+    target = location(store, name)
+    if target.origin == "bundled" and not (measurements and target.content_hash):
+        raise WeightscopeError(f"{name} comes with the product and stays.", "Only its measurements can be deleted.")
+    twins = [other for other in locations(store) if other.content_hash == target.content_hash and other.name != name]
+    if measurements and target.content_hash and not twins:
+        store.delete_model(target.content_hash)
+    store.remove_location(name)
+    uploads = uploads_folder().resolve()
+    uploaded = Path(target.uri).resolve()
+    if file and target.origin == "uploaded" and uploads in uploaded.parents:
+        shutil.rmtree(uploads / uploaded.relative_to(uploads).parts[0], ignore_errors=False)
+
+
+def open_source(known: Location) -> Source:
+    """The location's checkpoint, opened. Raises SourceError if it is gone or no longer a checkpoint."""
+    return engine.sources.open(known.uri)
+
+
+def status(known: Location) -> str:
+    """Where a location stands: "new" (not measured), "measured", "changed" since it was measured, or "missing"."""
+    try:
+        with open_source(known) as source:
+            if known.content_hash is None:
+                return "new"
+            return "measured" if source.fingerprint == known.fingerprint else "changed"
+    except SourceError:
+        return "missing"

@@ -1,0 +1,93 @@
+"""Uploaded checkpoints: streamed to disk, checked, and kept under the hash of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from storage.store import Store
+
+import engine.sources
+from engine.errors import SourceError
+from storage.records import Location
+from workflows.folders import uploads_folder
+from workflows.locations import add_path
+from workflows.wording import bytes_text
+
+_CHUNK_BYTES = 1 << 20
+_STALE_S = 24 * 3600
+_INCOMING = ".incoming-"
+
+
+def add_upload(store: Store, name: str, stream: BinaryIO, *, limit_bytes: int) -> Location:
+    """Keep an uploaded checkpoint file and make it known.
+
+    It becomes `data/uploads/<sha256>/<name>` only once it is complete and opens as a checkpoint; until then, and if it
+    does not, nothing of it stays. The same bytes uploaded twice are kept once.
+
+    Args:
+        name: the file's name as the browser says it; only its last part is used, without odd characters.
+        stream: its bytes. limit_bytes: the most that is taken.
+    Raises: SourceError if it is larger, empty, no checkpoint, or malformed.
+    """
+    uploads = uploads_folder()
+    _sweep(uploads)
+    incoming = uploads / f"{_INCOMING}{secrets.token_hex(8)}"
+    incoming.mkdir(parents=True)
+    try:
+        file = incoming / safe_file_name(name)
+        digest = _receive(stream, file, name, limit_bytes)
+        with engine.sources.open(file):
+            pass
+        kept = uploads / digest
+        if not kept.exists():
+            _move(incoming, kept)
+        return add_path(store, next(path for path in kept.iterdir()), origin="uploaded")
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+
+
+def safe_file_name(name: str) -> str:
+    """A plain file name from what a browser sent: no folders, no control or odd characters, at most 120 long."""
+    last = re.split(r"[/\\]", name)[-1]
+    plain = re.sub(r"[^\w.+-]+", "_", last).lstrip(".")
+    stem, dot, suffix = plain.rpartition(".")
+    plain = f"{stem[:100]}{dot}{suffix[:19]}" if dot else plain[:120]
+    return plain if re.search(r"\w", plain) else "upload"
+
+
+def _receive(stream: BinaryIO, file: Path, name: str, limit_bytes: int) -> str:
+    """Write the stream to the file; returns its SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    with file.open("wb") as target:
+        while chunk := stream.read(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > limit_bytes:
+                raise SourceError(
+                    f"{name} is larger than {bytes_text(limit_bytes)}, the most that can be uploaded.",
+                    "Copy it to this machine and add it by its path.",
+                )
+            digest.update(chunk)
+            target.write(chunk)
+    return digest.hexdigest()
+
+
+def _move(incoming: Path, kept: Path) -> None:
+    try:
+        incoming.rename(kept)
+    except OSError:
+        if not kept.is_dir():  # else another tab finished the same upload first
+            raise
+
+
+def _sweep(uploads: Path) -> None:
+    """Delete what uploads left behind that were killed more than a day ago."""
+    if uploads.is_dir():
+        for folder in uploads.glob(f"{_INCOMING}*"):
+            if time.time() - folder.stat().st_mtime > _STALE_S:
+                shutil.rmtree(folder, ignore_errors=True)
