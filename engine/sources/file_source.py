@@ -14,7 +14,6 @@ from engine.sources.content_hash import content_hash, fingerprint
 from engine.sources.hub_cache import repository_name
 from engine.sources.json_file import read_json_object
 
-
 _GENERIC_STEMS = frozenset({"model", "pytorch_model", "adapter_model", "consolidated", "checkpoint"})
 
 

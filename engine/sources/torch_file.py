@@ -110,7 +110,7 @@ def _check_archive(path: Path, name: str) -> None:
         limit = MAX_PICKLE_BYTES if member.filename.endswith(".pkl") else size
         if member.file_size > limit or member.header_offset + member.file_size > size:
             raise TensorLayoutError(
-                f"{name}: the member {member.filename[:80]!r} claims {member.file_size} bytes, at most {limit} are allowed.",
+                f"{name}: the member {member.filename[:80]!r} claims {member.file_size} bytes, limit {limit}.",
                 REDOWNLOAD,
             )
 
