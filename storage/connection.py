@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -159,3 +159,9 @@ def _program_name(pid: int) -> str:
         return psutil.Process(pid).name()
     except psutil.Error:  # gone meanwhile, or not ours to look at: DuckDB's own words have to do
         return ""
+
+
+def first_row(connection: duckdb.DuckDBPyConnection, statement: str, values: Sequence[object] = ()) -> tuple | None:
+    """The first row of a result that is read to its end, as DuckDB wants it before the next statement."""
+    rows = connection.execute(statement, list(values)).fetchall()
+    return rows[0] if rows else None

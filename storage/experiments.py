@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from engine.errors import StorageError
+from storage.connection import first_row
 from storage.database import Database
 from storage.records import Experiment, Metric
 
@@ -99,7 +100,7 @@ class Experiments:
 
 
 def _require(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    if connection.execute("SELECT 1 FROM experiment WHERE id = ?", [experiment]).fetchone() is None:
+    if first_row(connection, "SELECT 1 FROM experiment WHERE id = ?", [experiment]) is None:
         raise StorageError(f"No experiment {experiment} is known.", "Start it first.")
 
 

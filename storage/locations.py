@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from engine.errors import StorageError
+from storage.connection import first_row
 from storage.database import Database
 from storage.records import Location
 
@@ -73,7 +74,7 @@ class Locations:
 
 
 def _find(connection: duckdb.DuckDBPyConnection, column: str, value: str) -> Location | None:
-    row = connection.execute(f"SELECT {_COLUMNS} FROM location WHERE {column} = ?", [value]).fetchone()  # noqa: S608
+    row = first_row(connection, f"SELECT {_COLUMNS} FROM location WHERE {column} = ?", [value])  # noqa: S608
     return _location(row) if row else None
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from storage.connection import first_row
 from storage.database import Database
 from storage.measures import learn_measures
 from storage.records import ModelRecord, ModelSummary
@@ -108,22 +109,24 @@ class Models:
     def _model_json(self, name_or_hash: str, column: str) -> dict:
         with self._database.reading() as connection:
             key = model_key(connection, name_or_hash)
-            row = connection.execute(f"SELECT {column} FROM model WHERE id = ?", [key]).fetchone()  # noqa: S608
+            row = first_row(connection, f"SELECT {column} FROM model WHERE id = ?", [key])  # noqa: S608
         return json.loads(row[0]) if row else {}
 
 
 def model_key(connection: duckdb.DuckDBPyConnection, name_or_hash: str) -> int | None:
     """The model's key inside the database; a name goes before a hash."""
-    row = connection.execute(
-        "SELECT id FROM model WHERE name = $1 OR content_hash = $1 ORDER BY name = $1 DESC LIMIT 1", [name_or_hash]
-    ).fetchone()
+    row = first_row(
+        connection,
+        "SELECT id FROM model WHERE name = $1 OR content_hash = $1 ORDER BY name = $1 DESC LIMIT 1",
+        [name_or_hash],
+    )
     return row[0] if row else None
 
 
 def _has_taken(
     connection: duckdb.DuckDBPyConnection, content_hash: str, versions: dict[str, int], settings_hash: str
 ) -> bool:
-    row = connection.execute("SELECT id FROM model WHERE content_hash = ?", [content_hash]).fetchone()
+    row = first_row(connection, "SELECT id FROM model WHERE content_hash = ?", [content_hash])
     if row is None:
         return False
     taken = connection.execute(
@@ -146,7 +149,7 @@ def _put_model(connection: duckdb.DuckDBPyConnection, model: ModelRecord) -> int
         "measured_at": datetime.now(UTC).replace(tzinfo=None),
         "elapsed_s": model.elapsed_s,
     }
-    row = connection.execute("SELECT id FROM model WHERE content_hash = ?", [model.content_hash]).fetchone()
+    row = first_row(connection, "SELECT id FROM model WHERE content_hash = ?", [model.content_hash])
     if row is not None:
         changes = ", ".join(f"{name} = ?" for name in facts)
         connection.execute(f"UPDATE model SET {changes} WHERE id = ?", [*facts.values(), row[0]])  # noqa: S608
@@ -154,13 +157,13 @@ def _put_model(connection: duckdb.DuckDBPyConnection, model: ModelRecord) -> int
     facts |= {"content_hash": model.content_hash, "name": _free_name(connection, model)}
     marks = ", ".join("?" for _ in facts)
     statement = f"INSERT INTO model ({', '.join(facts)}) VALUES ({marks}) RETURNING id"  # noqa: S608
-    return connection.execute(statement, list(facts.values())).fetchone()[0]
+    return first_row(connection, statement, list(facts.values()))[0]
 
 
 def _free_name(connection: duckdb.DuckDBPyConnection, model: ModelRecord) -> str:
     """The model's name, with `@` and digits of its hash if another content has it."""
     for name in (model.name, f"{model.name}@{model.content_hash[:8]}"):
-        if connection.execute("SELECT 1 FROM model WHERE name = ?", [name]).fetchone() is None:
+        if first_row(connection, "SELECT 1 FROM model WHERE name = ?", [name]) is None:
             return name
     return f"{model.name}@{model.content_hash}"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from engine.measures.results import AxisProfile, Distribution
+from storage.connection import first_row
 from storage.database import Database
 from storage.models import model_key
 from storage.records import TensorFailure
@@ -95,10 +96,11 @@ class Readings:
 
     def _row(self, table: str, columns: str, model: str, tensor: str) -> tuple | None:
         with self._database.reading() as connection:
-            return connection.execute(
+            return first_row(
+                connection,
                 f"SELECT {columns} FROM {table} WHERE model = ? AND tensor = ?",  # noqa: S608 — names of ours
                 [model_key(connection, model), tensor],
-            ).fetchone()
+            )
 
     def _view(self, view: str, model: str | None, order: str) -> pd.DataFrame:
         with self._database.reading() as connection:

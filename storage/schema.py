@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import StorageError
-from storage.connection import Connection, connect
+from storage.connection import Connection, connect, first_row
 from storage.measures import learn_measures
 from storage.views import create_views
 
@@ -66,7 +66,7 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
                 "Move it away, or set WEIGHTSCOPE_DATA to another folder.",
             )
         return 0
-    return connection.execute("SELECT coalesce(max(version), 0) FROM schema_migration").fetchone()[0]
+    return first_row(connection, "SELECT coalesce(max(version), 0) FROM schema_migration")[0]
 
 
 def is_current(connection: duckdb.DuckDBPyConnection, path: Path, migrations: tuple[Migration, ...]) -> bool:

@@ -99,7 +99,7 @@ def _create_tensor_stats(connection: duckdb.DuckDBPyConnection, measures: list[_
         "tensor_stats",
         "One row for each tensor of each measured model, with every measure in a column of its own.",
         _TENSOR_COLUMNS | values,
-        "FROM tensor t JOIN model m ON m.id = t.model "
+        "FROM tensor t JOIN model m ON m.id = t.model "  # noqa: S608 — names are quoted
         "LEFT JOIN tensor_failure f ON f.model = t.model AND f.tensor = t.tensor "
         f"LEFT JOIN (SELECT model, tensor{picks} FROM measurement GROUP BY model, tensor) v "
         "ON v.model = t.model AND v.tensor = t.tensor",
