@@ -13,7 +13,7 @@ with user_errors():
     with words:
         st.markdown(
             "Open a model checkpoint and **look at every weight** in it, down to the exact number.  \n"
-            "**Measure** every tensor exactly, and keep the measurements in one DuckDB file that any program can query.  \n"
+            "**Measure** every tensor exactly, and keep the numbers in one DuckDB file that any program can query.  \n"
             "Then decide what to trust, what to compare and what to compress, with the evidence in front of you."
         )
         st.page_link("pages/3_Heatmap.py", label="Look at a tensor", icon="🌡️")

@@ -105,7 +105,9 @@ def _progress(job: Job) -> None:
         else:
             words.append(f"{progress.done:,} of {progress.total:,} {progress.unit}")
     if progress.rate:
-        words.append(f"{bytes_text(progress.rate)}/s" if progress.unit == "B" else f"{progress.rate:,.1f} {progress.unit}/s")
+        words.append(
+            f"{bytes_text(progress.rate)}/s" if progress.unit == "B" else f"{progress.rate:,.1f} {progress.unit}/s"
+        )
     if progress.left_s is not None:
         words.append(f"{duration_text(progress.left_s)} left")
     if progress.current:
@@ -142,6 +144,8 @@ def latest_jobs(limit: int = 5) -> None:
     st.subheader("Latest jobs", anchor=False)
     show_start_error()
     if not known:
-        st.caption("Nothing has run yet. Press Measure on a model: the job will show here, also after a refresh or a restart.")
+        st.caption(
+            "Nothing has run yet. Press Measure on a model: the job will show here, also after a refresh or a restart."
+        )
     for job in known:
         job_panel(job, key="latest")

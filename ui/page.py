@@ -41,7 +41,7 @@ def user_errors() -> Iterator[None]:
 
 
 def show_error(error: WeightscopeError) -> None:
-    """One failure as a box: what went wrong, then what to do. File and tensor names are shown as text, never as markup."""
+    """One failure as a box: what went wrong, then what to do; names of files and tensors as text, never as markup."""
     st.error(escape_markdown(error.message), icon="⚠️")
     if error.hint:
         st.caption(f"💡 {escape_markdown(error.hint)}")

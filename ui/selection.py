@@ -111,7 +111,7 @@ def pick(*, label: str = "Model") -> Selection | None:
 
 
 def _first_look(infos: list[TensorInfo], places: dict[str, Place]) -> TensorInfo:
-    """The tensor shown before anyone chose: the first attention query matrix, else the largest matrix, else the largest."""
+    """Shown before anyone chose: the first attention query matrix, else the largest matrix, else the largest."""
     queries = [info for info in infos if places[info.name].role in ("query", "qkv") and len(info.shape) > 1]
     if queries:
         return queries[0]

@@ -1,0 +1,49 @@
+"""The parts of the SQL page: examples, the schema with its comments, a result as table and CSV."""
+
+from __future__ import annotations
+
+import streamlit as st
+from storage.query import QueryResult
+
+from storage.worked_queries import worked_queries
+from ui.page import store
+
+
+def examples() -> str:
+    """Buttons that put a worked query into the editor. Returns a placeholder."""
+    with st.container(horizontal=True):
+        for title, sql in worked_queries().items():
+            st.button(title, key=f"example-{title}", on_click=_use, args=(sql,), help=f"```sql\n{sql}\n```")
+    return "from model_stats"
+
+
+def _use(sql: str) -> None:
+    st.session_state["q"] = sql
+
+
+def result_table(result: QueryResult) -> None:
+    """Rows as a table, with their number, the time taken, and a CSV download."""
+    table = result.table.to_pandas()
+    words = f"{len(table):,} row{'' if len(table) == 1 else 's'} in {result.elapsed_s:.2f} s"
+    if result.truncated:
+        words += f" (only the first {len(table):,} are shown: add a limit or an aggregate)"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(words)
+        st.space("stretch")
+        st.download_button("CSV", table.to_csv(index=False).encode(), "weightscope.csv", "text/csv", icon="⬇️")
+    st.dataframe(table, hide_index=True, width="stretch")
+
+
+def schema() -> None:
+    """Tables and views with what they hold; each opens to its columns."""
+    st.subheader("Tables", anchor=False)
+    st.caption(
+        "`docs/sql.md` has worked queries. From a terminal: `duckdb data/weightscope.duckdb`, also while this app runs."
+    )
+    for table in store().tables():
+        with st.expander(f"**{table.name}** · {table.comment}"):
+            st.dataframe(
+                [{"column": c.name, "type": c.type, "what it holds": c.comment} for c in table.columns],
+                hide_index=True,
+                width="stretch",
+            )
