@@ -7,8 +7,6 @@ import time
 import traceback
 from dataclasses import dataclass, replace
 
-from storage.store import Store
-
 import engine.sources
 from engine.errors import Cancelled, SourceError, WeightscopeError
 from engine.heatmaps import thumbnail
@@ -18,6 +16,7 @@ from engine.measures.results import TensorReading
 from engine.naming import family, place
 from engine.sources.base import Source, TensorInfo
 from storage.records import Location, ModelRecord, TensorRecord, Thumbnail
+from storage.store import Store
 from workflows.locations import describe, resolve
 from workflows.reports import Meter, Report
 from workflows.runs import RunFolder
@@ -31,12 +30,10 @@ class ExtractSettings:
     Attributes:
         threads: at most so many; None for all cores. The numbers do not depend on it.
         thumbnail_size: cells along the longer side of a thumbnail.
-        is_repeat: measure even what is stored already.
     """
 
     threads: int | None = None
     thumbnail_size: int = 32
-    is_repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def extract(
         hashing = Meter(report, "hashing", sum(path.stat().st_size for path in source.files))
         content_hash = source.content_hash(hashing.advance)
         records, num_resumed = (), 0
-        is_stored = not settings.is_repeat and store.has_model(content_hash, settings_hash())
+        is_stored = store.has_model(content_hash, settings_hash())
         if not is_stored:
             staging = run and Staging(run.checkpoints, (content_hash, fingerprint, settings_hash(), repr(settings)))
             records, num_resumed = _measure(source, fingerprint, staging, settings, report)
@@ -98,8 +95,9 @@ def extract(
             _store(store, location, source, records, content_hash=content_hash, elapsed_s=time.monotonic() - begin_s)
             if staging:
                 staging.clear()
-        seen = describe(source, location.origin, name=location.name)
-        store.add_location(replace(seen, content_hash=content_hash, added_at=location.added_at))
+        seen = replace(describe(source, location.origin, location.name), content_hash=content_hash)
+        if seen != replace(location, added_at=None):
+            store.add_location(seen)
         return ExtractOutcome(
             name=location.name,
             content_hash=content_hash,
@@ -174,15 +172,14 @@ def _check_unchanged(source: Source, fingerprint: str) -> None:
 
 def _store(store: Store, location: Location, source: Source, records: tuple[TensorRecord, ...], **values) -> None:
     """Store the model in one transaction."""
-    store.save_model(
-        ModelRecord(
-            name=location.name,
-            uri=source.uri,
-            format=source.format,
-            family=family(source.config, [info.name for info in source.infos()]),
-            config=source.config,
-            metadata=source.metadata,
-            tensors=records,
-            **values,
-        )
+    model = ModelRecord(
+        name=location.name,
+        uri=source.uri,
+        format=source.format,
+        family=family([info.name for info in source.infos()], source.config),
+        config=source.config,
+        metadata=source.metadata,
+        tensors=records,
+        **values,
     )
+    store.save_model(model, settings_hash())

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.store import Store
-
+import engine.sources
 from engine.errors import SourceError, SourceNotFoundError
 from engine.sources.formats import FORMATS
 from storage.records import Location
-from workflows.locations import add_path, locations
+from storage.store import Store
+from workflows.locations import describe, locations
 
 MAX_DEPTH = 6
 """Folders below the first that are looked into; chosen by us: a hub cache needs four."""
@@ -43,30 +43,30 @@ class FolderScan:
 def scan_folder(store: Store, folder: str | Path) -> FolderScan:
     """Make every checkpoint in and below a folder known.
 
-    A folder whose weights open together (one file, shards) is one checkpoint; else each of its files is one. Links to
-    folders are followed, but no folder is looked into twice.
+    A folder whose weights belong together (one model, or its shards) is one checkpoint; else each of its files is one.
+    Links to folders are followed, but no folder is looked into twice.
 
     Raises: SourceNotFoundError if there is no such folder.
     """
     top = Path(folder).expanduser().absolute()
     if not top.is_dir():
         raise SourceNotFoundError(f"There is no folder {top}.", "Check the spelling.")
-    known_uris = {location.uri for location in locations(store)}
+    by_uri = {location.uri: location for location in locations(store)}
     added: list[Location] = []
     known: list[Location] = []
     skipped: list[tuple[Path, str]] = []
     for candidate in _candidates(top, skipped):
-        if len(added) + len(known) >= MAX_CHECKPOINTS:
-            skipped.append(
-                (candidate, f"The scan ended here: it found {MAX_CHECKPOINTS} checkpoints. Scan a subfolder.")
-            )
+        if len(added) + len(known) == MAX_CHECKPOINTS:
+            skipped.append((candidate, f"The scan ended here, with {MAX_CHECKPOINTS} checkpoints. Scan a subfolder."))
             break
         try:
-            found = add_path(store, candidate, origin="scanned")
+            with engine.sources.open(candidate) as source:
+                if source.uri in by_uri:
+                    known.append(by_uri[source.uri])
+                else:
+                    added.append(store.add_location(describe(source, "scanned")))
         except SourceError as error:
             skipped.append((candidate, str(error)))
-            continue
-        (known if found.uri in known_uris else added).append(found)
     return FolderScan(tuple(added), tuple(known), tuple(skipped))
 
 

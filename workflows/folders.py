@@ -5,17 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from storage.location import data_folder
-
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder that holds the packages, the pages and the bundled checkpoints."""
 
 BUNDLED = PROJECT / "models"
-
-
-def uploads_folder() -> Path:
-    """Where uploaded checkpoints lie; the only place where removing a location may delete weights."""
-    return data_folder() / "uploads"
 
 
 def replace_text(path: Path, text: str) -> None:

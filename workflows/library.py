@@ -5,16 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from storage.store import Store
-
 import engine.sources
 from engine.errors import SourceError, WeightscopeError
 from engine.sources.base import Source
 from storage.records import Location
+from storage.store import Store
 from workflows.folder_scan import FolderScan, scan_folder
-from workflows.folders import uploads_folder
 from workflows.locations import add_path, location, locations, resolve
-from workflows.uploads import add_upload
+from workflows.uploads import add_upload, uploads_folder
 
 __all__ = [
     "FolderScan",
@@ -48,10 +46,10 @@ def remove(store: Store, name: str, *, measurements: bool = True, file: bool = T
     if measurements and target.content_hash and not twins:
         store.delete_model(target.content_hash)
     store.remove_location(name)
-    uploads = uploads_folder().resolve()
+    uploads = uploads_folder(store).resolve()
     uploaded = Path(target.uri).resolve()
     if file and target.origin == "uploaded" and uploads in uploaded.parents:
-        shutil.rmtree(uploads / uploaded.relative_to(uploads).parts[0], ignore_errors=False)
+        shutil.rmtree(uploads / uploaded.relative_to(uploads).parts[0])
 
 
 def open_source(known: Location) -> Source:

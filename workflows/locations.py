@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
-
-from storage.store import Store
 
 import engine.sources
 from engine.errors import SourceNotFoundError
 from engine.sources.base import Source
 from storage.records import Location
+from storage.store import Store
 from workflows.folders import BUNDLED
 
-_GENERIC_NAMES = {
-    "model",
-    "models",
-    "pytorch_model",
-    "diffusion_pytorch_model",
-    "checkpoint",
-    "weights",
-    "consolidated",
-}
+_GENERIC_NAMES = {"model", "models", "checkpoint", "weights"}
 
 
 def locations(store: Store) -> list[Location]:
-    """Every checkpoint known here: the bundled ones first, then those of the database, in the order they were added."""
+    """Every checkpoint known here: the bundled ones first, then the others, both by name."""
     stored = store.locations()
     taken = {location.name for location in stored}
     known = {location.uri for location in stored}
-    fresh = []
-    for path in sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else ():
-        if path.is_dir() and str(path) not in known:
-            fresh.append(_bundled(path, _unique(path.name, taken), _stamp(path)))
-            taken.add(fresh[-1].name)
     bundled = [location for location in stored if location.origin == "bundled"]
+    for folder in sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else ():
+        if str(folder) not in known and any(folder.glob("*.safetensors")):
+            bundled.append(_bundled(folder, _free(folder.name, taken), _stamp(folder)))
     others = [location for location in stored if location.origin != "bundled"]
-    return sorted(fresh + bundled, key=lambda location: location.name) + others
+    return sorted(bundled, key=lambda location: location.name) + others
 
 
 def location(store: Store, name: str) -> Location:
@@ -45,32 +35,26 @@ def location(store: Store, name: str) -> Location:
     for candidate in known:
         if candidate.name == name:
             return candidate
-    names = ", ".join(candidate.name for candidate in known) or "none yet"
+    names = ", ".join(candidate.name for candidate in known[:20]) or "none yet"
     raise SourceNotFoundError(f"No checkpoint is known as {name!r}.", f"Known are: {names}. A path works as well.")
 
 
 def resolve(store: Store, name_or_path: str) -> Location:
-    """What a person meant: a known name, a known path, or a path that nobody has added yet (nothing is stored).
+    """What a person meant: a known name, a known path, or a path that nobody has added yet, which is added.
 
     Raises: SourceNotFoundError if it is neither a name nor a path; SourceError if the file is no checkpoint.
     """
-    known = locations(store)
-    for candidate in known:
+    for candidate in locations(store):
         if name_or_path in (candidate.name, candidate.uri):
             return candidate
-    if not Path(name_or_path).expanduser().exists() and "/" not in name_or_path:
-        return location(store, name_or_path)
-    with engine.sources.open(name_or_path) as source:
-        for candidate in known:
-            if candidate.uri == source.uri:
-                return candidate
-        return describe(source, "added", {candidate.name for candidate in known})
+    is_name = not Path(name_or_path).expanduser().exists() and not re.search(r"[/\\.]", name_or_path)
+    return location(store, name_or_path) if is_name else add_path(store, name_or_path)
 
 
-def describe(source: Source, origin: str, taken: set[str] = frozenset(), name: str = "") -> Location:
-    """The location of an opened source, from its headers, under a name that is not taken yet."""
+def describe(source: Source, origin: str, name: str = "") -> Location:
+    """The location of an opened source, from its headers."""
     return Location(
-        name=_unique(name or _short_name(source), taken),
+        name=name or _short_name(source),
         uri=source.uri,
         origin=origin,
         fingerprint=source.fingerprint,
@@ -87,14 +71,11 @@ def add_path(store: Store, path: str | Path, *, origin: str = "added", name: str
     Args: origin: as in `Location`. name: the short name wanted; else the file's or folder's.
     Raises: SourceError if it cannot be opened.
     """
-    known = locations(store)
-    with engine.sources.open(str(path)) as source:
-        for candidate in known:
+    with engine.sources.open(path) as source:
+        for candidate in locations(store):
             if candidate.uri == source.uri:
                 return candidate
-        added = describe(source, origin, {candidate.name for candidate in known}, name)
-    store.add_location(added)
-    return added
+        return store.add_location(describe(source, origin, name))
 
 
 @functools.lru_cache(maxsize=64)
@@ -115,6 +96,9 @@ def _short_name(source: Source) -> str:
     return next((name for name in folders if name), source.name)
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    candidates = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
-    return next(candidate for candidate in candidates if candidate not in taken)
+def _free(name: str, taken: set[str]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}-{number}", number + 1
+    return free

@@ -58,7 +58,7 @@ class Staging:
         part.replace(self._path(position))
 
     def take(self, position: int, info: TensorInfo, log: Callable[[str], None]) -> TensorRecord | None:
-        """The kept tensor if it is there, whole, and of just that header entry; else None, and a damaged file is said."""
+        """The kept tensor if it is there, whole, and of just that header entry; else None. A damaged file is logged."""
         path = self._path(position)
         if not path.exists():
             return None

@@ -10,12 +10,10 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.store import Store
-
 import engine.sources
 from engine.errors import SourceError
 from storage.records import Location
-from workflows.folders import uploads_folder
+from storage.store import Store
 from workflows.locations import add_path
 from workflows.wording import bytes_text
 
@@ -35,7 +33,7 @@ def add_upload(store: Store, name: str, stream: BinaryIO, *, limit_bytes: int) -
         stream: its bytes. limit_bytes: the most that is taken.
     Raises: SourceError if it is larger, empty, no checkpoint, or malformed.
     """
-    uploads = uploads_folder()
+    uploads = uploads_folder(store)
     _sweep(uploads)
     incoming = uploads / f"{_INCOMING}{secrets.token_hex(8)}"
     incoming.mkdir(parents=True)
@@ -50,6 +48,11 @@ def add_upload(store: Store, name: str, stream: BinaryIO, *, limit_bytes: int) -
         return add_path(store, next(path for path in kept.iterdir()), origin="uploaded")
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
+
+
+def uploads_folder(store: Store) -> Path:
+    """Where uploaded checkpoints lie; the only place where removing a location may delete weights."""
+    return store.folder / "uploads"
 
 
 def safe_file_name(name: str) -> str:
