@@ -1,0 +1,7 @@
+"""`python -m workflows …`"""
+
+import sys
+
+from workflows.command_line import main
+
+sys.exit(main())

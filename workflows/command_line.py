@@ -1,0 +1,133 @@
+"""The command line: `python -m workflows …`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from engine.errors import Cancelled, WeightscopeError
+from storage.location import data_folder
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns: 0 done, 1 failed (message and hint on stderr), 2 wrong usage, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names and numbers outside the terminal's alphabet must not end a command
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        arguments = parser(argv).parse_args(argv)
+        if "data" in arguments:
+            arguments.data = Path(arguments.data).expanduser().resolve() if arguments.data else data_folder()
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except Cancelled as error:
+        return _say(error, EXIT_INTERRUPTED)
+    except WeightscopeError as error:
+        return _say(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has left: say nothing, and let nothing be flushed into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def parser(argv: list[str]) -> argparse.ArgumentParser:
+    """All commands and what they take."""
+    top = argparse.ArgumentParser(
+        prog="python -m workflows", description="Weightscope: a microscope for model weights. See before you compress."
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+    shared = _shared()
+    _add_extract(commands, shared)
+    _add_looking(commands, shared)
+    _add_delete(commands, shared)
+    _add_jobs(commands, shared)
+    _add_starter(commands, argv)
+    return top
+
+
+def _shared() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--data", metavar="FOLDER", help="folder of the database and runs (else WEIGHTSCOPE_DATA, data)"
+    )
+    shared.add_argument("--json", action="store_true", help="print JSON for scripts")
+    return shared
+
+
+def _add_extract(commands, shared) -> None:
+    from workflows.commands import measuring
+
+    command = commands.add_parser("extract", parents=[shared], help="measure checkpoints into the database")
+    command.add_argument("models", nargs="+", metavar="MODEL", help="path, known name, or owner/name of the hub cache")
+    command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=measuring.extract)
+
+
+def _add_looking(commands, shared) -> None:
+    from workflows.commands import looking
+
+    command = commands.add_parser("models", parents=[shared], help="list the checkpoints known here")
+    command.set_defaults(run=looking.models)
+    command = commands.add_parser("stats", parents=[shared], help="print the measurements of a model's tensors")
+    command.add_argument("model", metavar="MODEL", help="a measured model: its name, path, or the start of its hash")
+    command.add_argument("--all", action="store_true", help="every measure, not only the usual ones")
+    command.set_defaults(run=looking.stats)
+    command = commands.add_parser("sql", parents=[shared], help="query the database, read-only")
+    command.add_argument("query", metavar="QUERY", help="for example: from tensor_stats")
+    command.add_argument("--csv", action="store_true", help="print CSV")
+    command.add_argument("--rows", type=positive, default=10_000, metavar="N", help="at most N rows (%(default)s)")
+    command.set_defaults(run=looking.sql)
+
+
+def _add_delete(commands, shared) -> None:
+    from workflows.commands import deleting
+
+    command = commands.add_parser("delete", parents=[shared], help="forget a model and its measurements")
+    command.add_argument("model", metavar="MODEL", help="a known name")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.add_argument("--keep-measurements", action="store_true", help="only forget where it is")
+    command.set_defaults(run=deleting.delete)
+
+
+def _add_jobs(commands, shared) -> None:
+    from workflows.commands import job_control
+
+    command = commands.add_parser("jobs", parents=[shared], help="list, cancel, resume or forget jobs")
+    command.add_argument("action", nargs="?", choices=sorted(job_control.ACTIONS), help="what to do; without it: list")
+    command.add_argument("job", nargs="?", metavar="JOB", help="the job's id, or the end of it")
+    command.set_defaults(run=job_control.jobs)
+
+
+def _add_starter(commands, argv: list[str]) -> None:
+    command = commands.add_parser("starter", help="make the bundled checkpoints again")
+    if argv[:1] == ["starter"]:  # its settings come from the training code, which no other command should load
+        from workflows import starter
+
+        starter.add_arguments(command)
+        command.set_defaults(run=starter.run)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, as an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _say(error: WeightscopeError, code: int) -> int:
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return code

@@ -1,0 +1,1 @@
+"""What each command does; the arguments are declared in `workflows.command_line`."""

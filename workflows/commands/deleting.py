@@ -1,0 +1,39 @@
+"""`delete`: forget a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from engine.errors import WeightscopeError
+
+
+def delete(arguments: argparse.Namespace) -> int:
+    """Forget a location with its measurements, after asking; a file goes only if it was uploaded."""
+    from storage.store import Store
+    from workflows.library import location, remove
+
+    store = Store(arguments.data)
+    known = location(store, arguments.model)
+    is_kept = arguments.keep_measurements
+    what = [known.name if known.origin != "bundled" else f"what is stored of {known.name}"]
+    what += [] if is_kept or known.content_hash is None else ["its measurements"]
+    what += ["the uploaded file"] if known.origin == "uploaded" else []
+    if not arguments.yes:
+        _ask(f"Delete {', '.join(what)}?")
+    remove(store, known.name, measurements=not is_kept)
+    if arguments.json:
+        print(json.dumps({"deleted": known.name, "uri": known.uri, "content_hash": known.content_hash}))
+    else:
+        print(f"Deleted {', '.join(what)}.")
+    return 0
+
+
+def _ask(question: str) -> None:
+    """Raises WeightscopeError unless a person says yes."""
+    if not sys.stdin.isatty():
+        raise WeightscopeError("Nobody is there to be asked, so nothing was deleted.", "Add --yes to delete.")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise WeightscopeError("Nothing was deleted.")

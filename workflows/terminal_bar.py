@@ -1,0 +1,40 @@
+"""Progress in a terminal."""
+
+from __future__ import annotations
+
+from tqdm import tqdm
+
+from workflows.reports import Progress, Report
+
+
+class BarReport(Report):
+    """One bar a phase on stderr: bytes done, bytes per second, time left, the tensor in hand."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._phase = ""
+
+    def progress(self, progress: Progress) -> None:
+        if self._bar is None or progress.phase != self._phase:
+            self.close()
+            self._phase = progress.phase
+            self._bar = tqdm(
+                desc=progress.phase,
+                total=progress.total or None,
+                unit=progress.unit,
+                unit_scale=True,
+                dynamic_ncols=True,
+                leave=False,
+                smoothing=0.1,
+            )
+        if progress.current:
+            self._bar.set_postfix_str(progress.current[-40:], refresh=False)
+        self._bar.update(progress.done - self._bar.n)
+
+    def log(self, text: str) -> None:
+        tqdm.write(text.rstrip())
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
