@@ -10,6 +10,7 @@ from storage.location import DATABASE_NAME, data_folder
 from storage.locations import Locations
 from storage.measures import Measures
 from storage.models import Models
+from storage.query import Queries
 from storage.readings import Readings
 
 PATIENCE_S = 10.0
@@ -17,7 +18,7 @@ PATIENCE_S = 10.0
 shorter than a person waits before a dead page."""
 
 
-class Store(Locations, Models, Readings, Experiments):
+class Store(Locations, Models, Readings, Experiments, Queries):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
     The file is made, or upgraded after a backup copy, when it is first used.
