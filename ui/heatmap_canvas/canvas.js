@@ -1,0 +1,206 @@
+// The component: state of one canvas, what the person does, and what is asked of the server.
+
+const QUIET_MS = 120; // after the last move, before the server is asked
+const PATIENCE_MS = 350; // during a long move, the server is asked this often all the same
+const KEPT_TILES = 6;
+const instances = new WeakMap();
+
+class HeatmapCanvas {
+  constructor(root) {
+    this.root = root;
+    this.find = (selector) => root.querySelector(selector);
+    this.canvas = this.find("canvas");
+    this.stage = this.find(".stage");
+    this.tiles = [];
+    this.sequence = 0;
+    this.pointers = new Map();
+    this.listen();
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.stage);
+  }
+
+  // A message from the server, a rerun of the page, or another theme.
+  receive({ data, setStateValue }) {
+    this.send = setStateValue;
+    this.theme = readTheme(this.root);
+    if (data !== this.data) this.take(decodeMessage(data));
+    this.data = data;
+    this.resize();
+  }
+
+  take({ header, tiles }) {
+    const [rows, columns] = header.matrix;
+    if (!this.header || header.tensor_id !== this.header.tensor_id) {
+      this.tiles = [];
+      this.hover = null;
+      this.view = new View(rows, columns);
+    }
+    if (!this.header || header.view_id !== this.header.view_id) {
+      this.view.set(header.view);
+      this.sequence = header.answers;
+    }
+    this.header = header;
+    this.palette = new Palette(header);
+    this.selected = header.selected;
+    for (const tile of tiles) this.keep(tile);
+    this.isEmpty = rows === 0 || columns === 0;
+    this.describe();
+    const overview = this.overview();
+    if (!overview && !this.isEmpty) this.ask(0); // the page kept its state, but this canvas is new: it has nothing beneath
+  }
+
+  keep(message) {
+    const others = this.tiles.filter((tile) => tile.id !== message.id);
+    const old = this.tiles.find((tile) => tile.id === message.id);
+    const recent = [...others, old || new Tile(message)];
+    const overview = recent.filter((tile) => tile.id === this.header.tensor_id);
+    const finer = recent.filter((tile) => tile.id !== this.header.tensor_id).slice(-KEPT_TILES);
+    this.recent = finer;
+    this.tiles = [...overview, ...[...finer].sort((a, b) => b.rowStep * b.columnStep - a.rowStep * a.columnStep)];
+  }
+
+  overview() {
+    return this.tiles.find((tile) => tile.id === this.header.tensor_id);
+  }
+
+  describe() {
+    const { name, dtype, shape, matrix, height } = this.header;
+    this.find(".name").textContent = name;
+    this.find(".facts").textContent = `${dtype} · ${shape.length ? shape.map(grouped).join(" × ") : "scalar"}`;
+    this.find(".title").title = name;
+    this.find(".empty").hidden = !this.isEmpty;
+    this.boxHeight = height;
+    this.root.dataset.shape = matrix.join(",");
+    this.root.dataset.tileSeq = this.header.answers;
+    this.root.dataset.selected = this.selected ? this.selected.slice(0, 2).join(",") : "";
+    const found = this.overview() ? this.overview().specials() : [false, false, false];
+    const legend = this.find(".legend");
+    legend.replaceChildren();
+    ["NaN", "+Inf", "−Inf"].forEach((label, k) => {
+      if (!found[k]) return;
+      const entry = document.createElement("span"), swatch = document.createElement("i");
+      swatch.className = "swatch";
+      swatch.style.background = this.palette.css([NaN, Infinity, -Infinity][k]);
+      entry.append(swatch, label);
+      legend.append(entry);
+    });
+  }
+
+  resize() {
+    if (!this.header) return;
+    const width = this.stage.clientWidth;
+    if (width === 0) return; // hidden; the observer calls again when it is shown
+    const [rows, columns] = this.header.matrix;
+    this.ratio = window.devicePixelRatio || 1;
+    const fitted = this.isEmpty ? null : fitPlot(rows, columns, width, this.boxHeight);
+    const height = this.isEmpty ? 120 : Math.min(this.boxHeight, Math.max(60, fitted.height) + MARGIN.top + MARGIN.bottom);
+    this.plot = fitted;
+    this.stage.style.height = `${height}px`;
+    const pixels = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
+    if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1]) [this.canvas.width, this.canvas.height] = pixels;
+    this.draw();
+    if (this.isCoarse()) this.ask(QUIET_MS);
+  }
+
+  // Whether the visible part could be shown finer than the tiles at hand allow.
+  isCoarse() {
+    if (this.isEmpty || !this.overview() || this.overview().numEntries === 0) return false;
+    const { plot, view, ratio } = this;
+    const finest = (span, pixels) => Math.max(1, Math.ceil(span / pixels));
+    const down = finest(view.r1 - view.r0, plot.height * ratio * 0.95);
+    const across = finest(view.c1 - view.c0, plot.width * ratio * 0.95);
+    const covers = (tile) =>
+      tile.rowStart <= view.r0 + 1e-6 && tile.rowStop >= view.r1 - 1e-6 &&
+      tile.columnStart <= view.c0 + 1e-6 && tile.columnStop >= view.c1 - 1e-6;
+    return !this.tiles.some((tile) => covers(tile) && tile.rowStep <= down && tile.columnStep <= across);
+  }
+
+  draw() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      paint(this);
+      this.report();
+    });
+  }
+
+  // The status line, and attributes that tests read.
+  report() {
+    const data = this.root.dataset;
+    data.ready = "true";
+    if (this.isEmpty) return;
+    const [r0, r1, c0, c1] = this.view.whole();
+    const { rows, columns } = this.view;
+    this.find(".window").textContent = `${spanText("row", [r0, r1])} of ${grouped(rows)} · ${spanText("column", [c0, c1])} of ${grouped(columns)}`;
+    const tile = [...this.tiles].reverse().find((t) => t.meets(this.view));
+    let step = [1, 1];
+    if (tile) {
+      const level = tile.level(this.view, this.plot.width * this.ratio, this.plot.height * this.ratio);
+      step = [tile.rowStep * level.down, tile.columnStep * level.across];
+    }
+    const isExact = step[0] * step[1] === 1;
+    this.find(".scale").textContent = isExact
+      ? "every cell is one entry"
+      : `a cell shows the largest |w| of ${grouped(step[0])} × ${grouped(step[1])} entries`;
+    this.find(".fit").disabled = this.find(".out").disabled = this.view.isFull;
+    data.view = [r0, r1, c0, c1].join(",");
+    data.exact = String(isExact);
+    data.pending = String(Boolean(this.timer) || this.header.answers < this.sequence);
+    data.plot = [this.plot.x, this.plot.y, this.plot.width, this.plot.height].map((n) => n.toFixed(1)).join(",");
+  }
+
+  moved() {
+    this.draw();
+    this.ask(QUIET_MS);
+  }
+
+  ask(delay) {
+    const now = performance.now();
+    this.firstAsk = this.timer ? this.firstAsk : now;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.request(), Math.max(0, Math.min(delay, this.firstAsk + PATIENCE_MS - now)));
+  }
+
+  request() {
+    this.timer = 0;
+    this.sequence += 1;
+    this.send("view", {
+      view_id: this.header.view_id,
+      window: [this.view.r0, this.view.r1, this.view.c0, this.view.c1],
+      pixels: [Math.round(this.plot.height * this.ratio), Math.round(this.plot.width * this.ratio)],
+      sequence: this.sequence,
+      overview: this.overview() ? this.header.tensor_id : "",
+    });
+  }
+
+  select(cell) {
+    const window = cell ? [...cell.rows, ...cell.columns] : null;
+    this.selected = cell && cell.isExact ? [cell.rows[0], cell.columns[0], cell.text] : null;
+    this.send("cell", { view_id: this.header.view_id, window });
+    this.draw();
+  }
+
+  close() {
+    this.observer.disconnect();
+    clearTimeout(this.timer);
+    cancelAnimationFrame(this.frame);
+  }
+}
+
+Object.assign(HeatmapCanvas.prototype, Gestures);
+
+export default function (component) {
+  const { parentElement } = component;
+  const root = parentElement.querySelector(".heatmap");
+  if (!root) return undefined;
+  let canvas = instances.get(root);
+  if (!canvas) {
+    canvas = new HeatmapCanvas(root);
+    instances.set(root, canvas);
+  }
+  canvas.receive(component);
+  return () => {
+    canvas.close();
+    instances.delete(root);
+  };
+}

@@ -1,0 +1,146 @@
+// A tile: a grid of numbers over a window of the matrix, and pictures of it at the sizes the screen asks for.
+
+// How a number becomes a colour; the same rule as engine.colour_maps.colour_image.
+class Palette {
+  constructor(header) {
+    const table = decodeColours(header.colours);
+    const pack = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+    this.low = header.low;
+    this.high = header.high;
+    this.signature = header.colours + header.low + "," + header.high;
+    this.packed = new Uint32Array(256);
+    for (let i = 0; i < 256; i++) this.packed[i] = pack(table[3 * i], table[3 * i + 1], table[3 * i + 2]);
+    [this.nan, this.posinf, this.neginf] = header.special_colours.map((rgb) => pack(...rgb));
+  }
+
+  colour(value) {
+    if (value !== value) return this.nan;
+    if (value === Infinity) return this.posinf;
+    if (value === -Infinity) return this.neginf;
+    const index = Math.floor((value - this.low) * (256 / (this.high - this.low)));
+    return this.packed[index < 0 ? 0 : index > 255 ? 255 : index];
+  }
+
+  css(value) {
+    const c = this.colour(value);
+    return `rgb(${c & 255} ${(c >> 8) & 255} ${(c >> 16) & 255})`;
+  }
+}
+
+// Whether a wins over b in a pooled cell: NaN, then the larger magnitude, then the positive one; as engine.pooling.
+function wins(a, b) {
+  if (b !== b) return false;
+  const x = Math.abs(a), y = Math.abs(b);
+  return x > y || a !== a || (x === y && a > b);
+}
+
+class Tile {
+  constructor({ id, rows, columns, shape, values, stored }) {
+    this.id = id;
+    [this.rowStart, this.rowStop, this.rowStep] = rows;
+    [this.columnStart, this.columnStop, this.columnStep] = columns;
+    [this.height, this.width] = shape;
+    this.values = values;
+    this.stored = stored;
+    this.levels = new Map();
+  }
+
+  get numEntries() {
+    return (this.rowStop - this.rowStart) * (this.columnStop - this.columnStart);
+  }
+
+  meets(view) {
+    return this.rowStart < view.r1 && this.rowStop > view.r0 && this.columnStart < view.c1 && this.columnStop > view.c0;
+  }
+
+  holds(row, column) {
+    return row >= this.rowStart && row < this.rowStop && column >= this.columnStart && column < this.columnStop;
+  }
+
+  // The tile shrunk so that every cell gets a pixel of its own: a screen smaller than the tile hides no outlier either.
+  level(view, plotWidth, plotHeight) {
+    const shrink = (cells, span, viewSpan, pixels) => {
+      let factor = 1;
+      while (Math.ceil(cells / factor) > 1 && Math.ceil(cells / factor) > (span / viewSpan) * pixels + 0.01) factor *= 2;
+      return factor;
+    };
+    const down = shrink(this.height, this.rowStop - this.rowStart, view.r1 - view.r0, plotHeight);
+    const across = shrink(this.width, this.columnStop - this.columnStart, view.c1 - view.c0, plotWidth);
+    const key = `${down},${across}`;
+    if (!this.levels.has(key)) this.levels.set(key, this.shrunk(down, across));
+    return this.levels.get(key);
+  }
+
+  shrunk(down, across) {
+    if (down === 1 && across === 1) return { values: this.values, height: this.height, width: this.width, down, across };
+    const height = Math.ceil(this.height / down), width = Math.ceil(this.width / across);
+    const values = new Float32Array(height * width);
+    for (let i = 0; i < this.height; i++) {
+      const row = Math.floor(i / down) * width;
+      for (let j = 0; j < this.width; j++) {
+        const value = this.values[i * this.width + j];
+        const k = row + Math.floor(j / across);
+        const isFirst = i % down === 0 && j % across === 0;
+        if (isFirst || wins(value, values[k])) values[k] = value;
+      }
+    }
+    return { values, height, width, down, across };
+  }
+
+  picture(level, palette) {
+    if (level.picture && level.signature === palette.signature) return level.picture;
+    const canvas = level.picture || document.createElement("canvas");
+    canvas.width = level.width;
+    canvas.height = level.height;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(level.width, level.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = palette.colour(level.values[i]);
+    context.putImageData(image, 0, 0);
+    level.picture = canvas;
+    level.signature = palette.signature;
+    return canvas;
+  }
+
+  // What a point of the picture stands for: its entries, their number, and whether it is one entry.
+  cell(row, column, level) {
+    const i = Math.min(level.height - 1, Math.floor(((row - this.rowStart) / (this.rowStop - this.rowStart)) * level.height));
+    const j = Math.min(
+      level.width - 1,
+      Math.floor(((column - this.columnStart) / (this.columnStop - this.columnStart)) * level.width),
+    );
+    const span = (start, stop, step, k) => [start + k * step, Math.min(stop, start + (k + 1) * step)];
+    const rows = span(this.rowStart, this.rowStop, this.rowStep * level.down, i);
+    const columns = span(this.columnStart, this.columnStop, this.columnStep * level.across, j);
+    const value = level.values[i * level.width + j];
+    const isExact = rows[1] - rows[0] === 1 && columns[1] - columns[0] === 1;
+    const isStored = this.stored !== null && level.values === this.values;
+    const text = isStored ? String(this.stored[i * level.width + j]) : shortest(value);
+    return { rows, columns, value, text, isExact };
+  }
+
+  // Which special values it holds: [NaN, +Inf, −Inf].
+  specials() {
+    if (!this.found) {
+      this.found = [false, false, false];
+      for (const value of this.values) {
+        if (value !== value) this.found[0] = true;
+        else if (value === Infinity) this.found[1] = true;
+        else if (value === -Infinity) this.found[2] = true;
+      }
+    }
+    return this.found;
+  }
+}
+
+// The shortest decimal that reads back as the same float32.
+function shortest(value) {
+  if (value !== value) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
+  if (Object.is(value, -0)) return "-0";
+  for (let digits = 1; digits < 9; digits++) {
+    const text = value.toPrecision(digits);
+    if (Math.fround(Number(text)) === value) return String(Number(text));
+  }
+  return String(Number(value.toPrecision(9)));
+}
