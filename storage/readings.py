@@ -41,6 +41,15 @@ class Readings:
         """The view `model_stats`, of one model or of all: a row per model."""
         return self._view("model_stats", model, "lower(model), model")
 
+    def tensor_values(self, model: str, tensor: str) -> dict[str, float]:
+        """Every stored measure of one tensor: measure -> value, NaN where undefined; {} if it was not measured."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT measure, value FROM measurement WHERE model = ? AND tensor = ?",
+                [model_key(connection, model), tensor],
+            ).fetchall()
+        return {name: np.nan if value is None else value for name, value in rows}
+
     def distribution(self, model: str, tensor: str) -> Distribution | None:
         """The stored distribution of one tensor, exactly as it was measured; None if there is none."""
         row = self._row("distribution", _DISTRIBUTION, model, tensor)

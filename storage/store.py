@@ -12,13 +12,14 @@ from storage.measures import Measures
 from storage.models import Models
 from storage.query import Queries
 from storage.readings import Readings
+from storage.tables import Tables
 
 PATIENCE_S = 10.0
 """How long a call waits for another process that holds the file; chosen by us: longer than any write of ours takes,
 shorter than a person waits before a dead page."""
 
 
-class Store(Locations, Models, Readings, Experiments, Queries):
+class Store(Locations, Models, Readings, Experiments, Queries, Tables):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
     The file is made, or upgraded after a backup copy, when it is first used.

@@ -35,9 +35,10 @@ def measurements(selection: Selection) -> None:
         _offer_measuring(location, status, is_busy=job is not None and job.is_active)
         return
     values = store().tensor_values(location.content_hash, selection.info.name)
-    error = store().failures(location.content_hash).get(selection.info.name)
-    if error:
-        st.error(escape_markdown(f"This tensor could not be measured. {error}"), icon="⚠️")
+    if not values:
+        reasons = {failure.tensor: failure.reason for failure in store().failures(location.content_hash)}
+        reason = reasons.get(selection.info.name, "No reason was stored; measure the model again.")
+        st.error(escape_markdown(f"This tensor could not be measured. {reason}"), icon="⚠️")
         return
     _headline(values)
     statistics, distribution, outliers = st.tabs(["Statistics", "Distribution", "Outliers"])

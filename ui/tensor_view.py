@@ -1,0 +1,136 @@
+"""The heatmap of the selected tensor with its controls: colours, limits, region; the view lives in the URL."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.colour_limits import DEFAULT_PERCENT, PERCENTS, ColourLimits, colour_limits
+from engine.colour_maps import COLOUR_MAPS
+from engine.folding import matrix_shape
+from engine.naming import role_title
+from ui.heatmap_canvas import CanvasState, Colours, Start, View, heatmap_canvas
+from ui.page import escape_markdown, store
+from ui.selection import Selection
+from workflows.wording import bytes_text, count_text
+
+AUTOMATIC = "automatic"
+FULL_RANGE = "full range"
+CONTEXT_LINES = 24
+"""Rows or columns shown on each side of a place the view jumps to; ours: enough to compare, and cells stay visible."""
+
+
+def tensor_caption(selection: Selection) -> None:
+    """One line that says what the tensor is."""
+    info, place = selection.info, selection.place
+    shape = " × ".join(map(str, info.shape)) or "scalar"
+    words = [f"**{escape_markdown(info.name)}**", f"{shape} {info.dtype}", f"{count_text(info.num_elements)} weights"]
+    words.append(bytes_text(info.num_bytes))
+    words.append(role_title(place.role) + (f" of layer {place.layer}" if place.layer is not None else ""))
+    if len(info.shape) > 2:
+        words.append(f"shown as {' × '.join(map(str, matrix_shape(info.shape)))}, the first dimension as rows")
+    st.caption(" · ".join(words))
+
+
+@st.fragment
+def tensor_view(selection: Selection) -> None:
+    """The canvas, its colour controls above and the region and selected weight below."""
+    shape = matrix_shape(selection.info.shape)
+    colours = _colour_controls(selection)
+    start = _start(shape)
+    state = heatmap_canvas(selection.source, selection.info, key="canvas", colours=colours, start=start)
+    st.session_state["view"] = "" if state.is_full else state.view.text
+    _below(state, shape)
+
+
+def _colour_controls(selection: Selection) -> Colours:
+    map_column, limit_column, text_column = st.columns([1.2, 1.2, 2], vertical_alignment="bottom")
+    with map_column:
+        names = [AUTOMATIC, *COLOUR_MAPS]
+        name = st.selectbox(
+            "Colours",
+            names,
+            key="colours",
+            bind="query-params",
+            help="Signed maps have zero in the middle. All are readable with colour vision deficiencies.",
+        )
+    with limit_column:
+        choices = [*(f"{percent:g} %" for percent in PERCENTS), FULL_RANGE]
+        limit = st.selectbox(
+            "Colour limits",
+            choices,
+            index=PERCENTS.index(DEFAULT_PERCENT),
+            key="limits",
+            bind="query-params",
+            help="The percentile that gets the end colour. Larger magnitudes keep that colour; none is hidden.",
+        )
+    percent = None if limit == FULL_RANGE else float((limit or f"{DEFAULT_PERCENT} %").removesuffix(" %"))
+    limits = _limits(selection, percent)
+    with text_column:
+        st.caption(
+            "Scroll to zoom, drag to pan, double-click to see all. Each pixel shows the **largest |w|** it covers, "
+            "so no outlier is hidden."
+        )
+    return Colours(limits, None if name in (None, AUTOMATIC) else name)
+
+
+def _limits(selection: Selection, percent: float | None) -> ColourLimits:
+    """Exact limits from the stored quantiles where the tensor was measured, else from a sample of it."""
+    location = selection.location
+    content_hash = location.content_hash if location.fingerprint == selection.source.fingerprint else None
+    return _cached_limits(selection.source.fingerprint, content_hash, selection.info.name, percent, selection)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _cached_limits(
+    fingerprint: str, content_hash: str | None, tensor: str, percent: float | None, _selection: Selection
+) -> ColourLimits:
+    distribution = store().distribution(content_hash, tensor) if content_hash else None
+    return colour_limits(_selection.source, _selection.info, distribution, percent=percent)
+
+
+def _start(shape: tuple[int, int]) -> Start:
+    """Where the canvas begins: where a table asked to jump, where a typed region says, else where the URL says."""
+    jump = st.session_state.pop("jump", None)
+    if jump is not None:
+        st.session_state["view_start"] = (_around(jump, shape).text, None if None in jump else jump)
+        st.session_state["view_token"] = st.session_state.get("view_token", 0) + 1
+    text, selected = st.session_state.get("view_start") or (_url_view(), None)
+    return Start(View.parse(text or ""), selected, str(st.session_state.get("view_token", 0)))
+
+
+def _url_view() -> str:
+    return st.session_state.get("view") or st.query_params.get("view", "")
+
+
+def _around(place: tuple[int | None, int | None], shape: tuple[int, int]) -> View:
+    """A window about a weight, a whole row, or a whole column."""
+    (row_start, row_stop), (column_start, column_stop) = (
+        (0, length) if index is None else (max(0, index - CONTEXT_LINES), min(length, index + CONTEXT_LINES + 1))
+        for index, length in zip(place, shape, strict=True)
+    )
+    return View(row_start, row_stop, column_start, column_stop)
+
+
+def _go_to_region() -> None:
+    """The person typed a region: send the canvas there."""
+    st.session_state["view_start"] = (st.session_state["view"], None)
+    st.session_state["view_token"] = st.session_state.get("view_token", 0) + 1
+
+
+def _below(state: CanvasState, shape: tuple[int, int]) -> None:
+    region, weight = st.columns([1.4, 2], vertical_alignment="bottom")
+    with region:
+        st.text_input(
+            "Region: first row, row after the last, first column, column after the last",
+            key="view",
+            bind="query-params",
+            on_change=_go_to_region,
+            placeholder=f"0,{shape[0]},0,{shape[1]} (everything)",
+        )
+    with weight:
+        if state.selected is None:
+            st.caption("Click a weight to keep its exact value here.")
+        else:
+            st.markdown(
+                f"Row **{state.selected.row:,}**, column **{state.selected.column:,}**: `{state.selected.text}`",
+            )
