@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.naming_rows import FAMILY_ROWS, ROLE_ROWS, ROLE_TITLES
+from engine.naming_rows import FAMILY_ROWS, PART_WORDS, ROLE_ROWS, ROLE_TITLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,7 @@ def family(names: Iterable[str], config: dict | None = None) -> str:
 
 
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer"})
-_PARTS = frozenset(
-    ("weight", "bias", "gamma", "beta", "running_mean", "running_var", "num_batches_tracked", "masked_bias")
-    + ("weight_g", "weight_v", "kernel", "embedding", "lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
-    + ("scale", "scales", "zeros", "qweight", "qzeros", "g_idx", "weight_scale", "weight_scale_inv", "input_scale")
-    + ("weight_packed", "weight_shape", "absmax", "quant_map")
-)
+_PARTS = frozenset(PART_WORDS.split())
 """Last words that name a module's tensor, not the module."""
 
 _SHORT_PARTS = {

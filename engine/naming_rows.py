@@ -217,6 +217,14 @@ ROLE_ROWS: tuple[tuple[str, str, str], ...] = (
     ("classifier", "dense out_proj", r"^(classifier|classification_head|score)\."),
 )
 
+PART_WORDS = """
+weight bias gamma beta running_mean running_var num_batches_tracked masked_bias weight_g weight_v kernel embedding
+lora_A lora_B lora_embedding_A lora_embedding_B
+scale scales zeros qweight qzeros g_idx weight_scale weight_scale_inv weight_packed weight_shape input_scale absmax
+quant_map
+"""
+"""Last words of a name that say which tensor of a module it is: parameters, adapters, quantisation."""
+
 FAMILY_ROWS: tuple[tuple[str, str], ...] = (
     # (family, pattern that one of the names must match); the first row counts.
     ("clip", r"^(vision_model|visual)\."),
