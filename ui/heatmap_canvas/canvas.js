@@ -32,7 +32,8 @@ class HeatmapCanvas {
     const [rows, columns] = header.matrix;
     if (!this.header || header.tensor_id !== this.header.tensor_id) {
       this.tiles = [];
-      this.hover = null;
+      this.contents = null;
+      this.hide();
       this.view = new View(rows, columns);
     }
     if (!this.header || header.view_id !== this.header.view_id) {
@@ -45,8 +46,7 @@ class HeatmapCanvas {
     for (const tile of tiles) this.keep(tile);
     this.isEmpty = rows === 0 || columns === 0;
     this.describe();
-    const overview = this.overview();
-    if (!overview && !this.isEmpty) this.ask(0); // the page kept its state, but this canvas is new: it has nothing beneath
+    if (!this.overview() && !this.isEmpty) this.ask(0); // the page kept its state, but this canvas is new
   }
 
   keep(message) {
@@ -69,11 +69,13 @@ class HeatmapCanvas {
     this.find(".facts").textContent = `${dtype} · ${shape.length ? shape.map(grouped).join(" × ") : "scalar"}`;
     this.find(".title").title = name;
     this.find(".empty").hidden = !this.isEmpty;
+    this.find(".tools").hidden = this.isEmpty;
     this.boxHeight = height;
     this.root.dataset.shape = matrix.join(",");
     this.root.dataset.tileSeq = this.header.answers;
     this.root.dataset.selected = this.selected ? this.selected.slice(0, 2).join(",") : "";
-    const found = this.overview() ? this.overview().specials() : [false, false, false];
+    this.contents = this.overview() ? this.overview().contents() : this.contents;
+    const found = this.contents ? this.contents.specials : [false, false, false];
     const legend = this.find(".legend");
     legend.replaceChildren();
     ["NaN", "+Inf", "−Inf"].forEach((label, k) => {
@@ -98,6 +100,7 @@ class HeatmapCanvas {
     this.stage.style.height = `${height}px`;
     const pixels = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1]) [this.canvas.width, this.canvas.height] = pixels;
+    if (this.hover) this.point(this.lastPoint); // finer numbers may have come
     this.draw();
     if (this.isCoarse()) this.ask(QUIET_MS);
   }

@@ -2,15 +2,17 @@
 
 const MARGIN = { left: 62, right: 84, top: 10, bottom: 26 };
 const LARGEST_CELL = 96; // CSS pixels: a vector is a thick stripe, not a wall
-const LEAST_SHARE = 0.62; // of the box a matrix fills along each axis, even if its cells are then not square
+const LEAST_SHARE = 0.5; // of the box, along both axes, that square cells must fill to be preferred
 
-// The plot's rectangle: square cells where the matrix then fills enough of the box, stretched ones otherwise.
+// The plot's rectangle: square cells where the matrix then fills at least half of the box each way, else the whole box.
 function fitPlot(rows, columns, boxWidth, boxHeight) {
   const width = Math.max(40, boxWidth - MARGIN.left - MARGIN.right);
   const height = Math.max(40, boxHeight - MARGIN.top - MARGIN.bottom);
   const side = Math.min(width / columns, height / rows);
-  const extent = (count, room) => Math.min(room, count * LARGEST_CELL, Math.max(count * side, LEAST_SHARE * room));
-  return { x: MARGIN.left, y: MARGIN.top, width: extent(columns, width), height: extent(rows, height) };
+  const isSquare = columns * side >= LEAST_SHARE * width && rows * side >= LEAST_SHARE * height;
+  const extent = (count, room) => Math.min(isSquare ? count * side : room, count * LARGEST_CELL);
+  const [plotWidth, plotHeight] = [extent(columns, width), extent(rows, height)];
+  return { x: MARGIN.left + (width - plotWidth) / 2, y: MARGIN.top, width: plotWidth, height: plotHeight };
 }
 
 class View {
@@ -93,7 +95,7 @@ function ticks(start, stop, pixels, room) {
   }
   const labels = [];
   for (let k = Math.ceil((start - 0.5) / step) * step; k + 0.5 <= stop; k += step) {
-    if (k + 0.5 >= start) labels.push(k);
+    if (k + 0.5 >= start) labels.push(k || 0); // no −0
   }
   return labels;
 }

@@ -144,6 +144,7 @@ const Gestures = {
 
   // The cell under the pointer, from the finest tile that has it, and the box that names it.
   point(event) {
+    this.lastPoint = { offsetX: event.offsetX, offsetY: event.offsetY };
     const share = this.share(event);
     if (!this.isInside(share)) {
       this.leave();

@@ -124,7 +124,7 @@ function paintPosition(context, { plot, view, theme }) {
   thumb(Math.min(plot.x + share(view.c0, view.columns, plot.width), plot.x + plot.width - 3), plot.y + plot.height + 1, width, 3);
 }
 
-function paintColourBar(context, { plot, hover, theme }, palette) {
+function paintColourBar(context, { plot, hover, theme, contents }, palette) {
   const x = plot.x + plot.width + 16, width = 12, height = Math.max(plot.height, 60), y = plot.y;
   for (let k = 0; k < height; k++) {
     const value = palette.high - ((k + 0.5) / height) * (palette.high - palette.low);
@@ -142,7 +142,9 @@ function paintColourBar(context, { plot, hover, theme }, palette) {
     const share = k / (count - 1);
     const value = palette.high - share * (palette.high - palette.low);
     const at = Math.min(Math.max(y + share * height, y + 5), y + height - 5);
-    context.fillText(short(value), x + width + 8, at);
+    const isBeyond = contents && ((k === 0 && contents.most > value) || (k === count - 1 && contents.least < value));
+    const sign = isBeyond ? (k === 0 ? "≥ " : "≤ ") : "";
+    context.fillText(sign + short(value), x + width + 8, at);
     line(context, x + width + 1, y + share * height, x + width + 4, y + share * height);
   }
   if (!hover || !Number.isFinite(hover.value)) return;

@@ -119,15 +119,20 @@ class Tile {
     return { rows, columns, value, text, isExact };
   }
 
-  // Which special values it holds: [NaN, +Inf, −Inf].
-  specials() {
+  // What it holds: whether NaN, +Inf and −Inf occur, and the smallest and largest finite cell.
+  contents() {
     if (!this.found) {
-      this.found = [false, false, false];
+      const found = { specials: [false, false, false], least: Infinity, most: -Infinity };
       for (const value of this.values) {
-        if (value !== value) this.found[0] = true;
-        else if (value === Infinity) this.found[1] = true;
-        else if (value === -Infinity) this.found[2] = true;
+        if (value !== value) found.specials[0] = true;
+        else if (value === Infinity) found.specials[1] = true;
+        else if (value === -Infinity) found.specials[2] = true;
+        else {
+          if (value < found.least) found.least = value;
+          if (value > found.most) found.most = value;
+        }
       }
+      this.found = found;
     }
     return this.found;
   }
