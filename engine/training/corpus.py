@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from engine.errors import TrainingError
 
 OVERLAP_CHARACTERS = 100
-"""Two documents that share so long a run of characters stay on the same side of the split. Chosen by us: half the length
-that counts as a leak in our tests; at 60 nearly all of the language reference hangs together by its stock phrases."""
+"""Two documents that share so long a run of characters stay on the same side of the split. Chosen by us: half of what
+counts as a leak in our tests; at 60 nearly all of the language reference hangs together by its stock phrases."""
 
 REPEAT_CHARACTERS = 40
 """A paragraph at least so long is kept once; shorter ones ("Changed in version 3.8") may return. Chosen by us."""
@@ -81,7 +81,7 @@ def split(documents: Sequence[Document], held_out_share: float = 0.08, seed: int
 
     Args:
         documents: at least one, names all different.
-        held_out_share: most characters of validation and of test, each as a part of all (0 … 0.5); usually nearly reached.
+        held_out_share: most characters of validation and of test, each as a part of all (0 … 0.5).
         seed: draws the order of the groups.
     Returns: the three parts, each with its documents sorted by name.
     Raises: TrainingError if any part would be empty.
@@ -108,7 +108,7 @@ def split(documents: Sequence[Document], held_out_share: float = 0.08, seed: int
 
 
 def longest_shared_run(text: str, other: str) -> str:
-    """The longest run of characters of `text` that also occurs in `other`; line breaks and indents count as one space."""
+    """The longest run of characters of `text` that also occurs in `other`; white space counts as one space."""
     text, other = flat(text), flat(other)
     best, start = "", 0
     for stop in range(1, len(text) + 1):  # the window only grows or moves right: one search a character

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +65,8 @@ def save_checkpoint(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast,
 
     The model itself keeps its type and weights.
     """
-    copy = LlamaForCausalLM(model.config)
-    copy.load_state_dict(model.state_dict())
-    copy.to(torch.bfloat16)
-    copy.generation_config = GenerationConfig(
+    saved = copy.deepcopy(model).to(torch.bfloat16)
+    saved.generation_config = GenerationConfig(
         do_sample=True,
         temperature=0.8,
         top_k=50,
@@ -76,5 +75,5 @@ def save_checkpoint(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    copy.save_pretrained(folder)
+    saved.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

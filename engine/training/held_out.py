@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.errors import TrainingError
 from engine.training.corpus import Document, num_bytes
+
+PRICED_BEFORE = -1
+"""Stands in a window's targets where there is nothing to price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +72,21 @@ def held_out_loss(
         for start in range(0, len(windows), batch_size):
             inputs, targets = _batch(windows[start : start + batch_size])  # (windows, context) each
             logits = model(input_ids=inputs).logits.float()  # (windows, context, vocabulary)
-            prices = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="none")
-            nats += float(prices.double().sum())
-            num_tokens += int((targets != -100).sum())
+            priced = targets != PRICED_BEFORE
+            nats += float(functional.cross_entropy(logits[priced], targets[priced], reduction="none").double().sum())
+            num_tokens += int(priced.sum())
     model.train(was_training)
     return HeldOutLoss(nats, num_tokens, num_bytes(documents))
 
 
 def _windows(tokenizer: PreTrainedTokenizerFast, text: str, context: int) -> list[tuple[list[int], list[int]]]:
-    """(inputs, targets) of each window; a target of −100 was priced by the window before."""
+    """(inputs, targets) of each window; PRICED_BEFORE where an earlier window priced the target."""
     tokens = encode(tokenizer, text)
     windows = []
     for start in range(0, max(len(tokens) - 1 - context // 2, 1), context // 2):
         inputs, targets = tokens[start : start + context], tokens[start + 1 : start + context + 1]
         if start:
-            targets = [-100] * (context // 2) + targets[context // 2 :]
+            targets = [PRICED_BEFORE] * (context // 2) + targets[context // 2 :]
         if targets:
             windows.append((inputs[: len(targets)], targets))
     return windows
@@ -93,7 +96,7 @@ def _batch(windows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, to
     """Windows padded on the right, where a causal model cannot see the padding."""
     width = max(len(inputs) for inputs, _ in windows)
     inputs = torch.tensor([inputs + [0] * (width - len(inputs)) for inputs, _ in windows])
-    targets = torch.tensor([targets + [-100] * (width - len(targets)) for _, targets in windows])
+    targets = torch.tensor([targets + [PRICED_BEFORE] * (width - len(targets)) for _, targets in windows])
     return inputs, targets
 
 

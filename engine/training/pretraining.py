@@ -1,4 +1,4 @@
-"""Learning to predict the next token: AdamW, warm-up and cosine, dropout, and the step that held-out text likes best."""
+"""Learning to predict the next token: AdamW, warm-up and cosine, dropout, and the best step by held-out text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 from transformers import LlamaForCausalLM
 
 from engine.errors import TrainingError
@@ -26,7 +26,7 @@ class PretrainingSettings:
         learning_rate: highest, after `warmup_steps` of linear rise; falls along a cosine to `final_share` of it.
         weight_decay: of matrices only, as AdamW has it. max_norm: gradients longer than this are shortened to it.
         dropout: share of each embedding and block output set to zero while training.
-        evaluate_every: steps between two looks at the validation text; patience: looks without a better one that end it.
+        evaluate_every: steps between looks at the validation text. patience: looks in a row without gain that end it.
         threads: of torch; a different number may round sums differently, so results repeat only at the same number.
         seed: draws windows and dropout.
     """
@@ -52,7 +52,7 @@ class PretrainingProgress:
 
     Attributes:
         step: from 1. steps: at the most. loss: of this step's batch, nats per token, with dropout.
-        tokens_per_s: since the start, looks at validation text included. left_s: seconds until the last step at that rate.
+        tokens_per_s: since the start, validation included. left_s: seconds until the last step at that rate.
         validation: at steps where it was looked at, else None.
     """
 
@@ -80,7 +80,7 @@ class PretrainingResult:
 
 
 def learning_rate(step: int, settings: PretrainingSettings) -> float:
-    """The rate of update number `step` (from 0): linear to the highest, then a cosine to its `final_share` at the end."""
+    """The rate of update number `step` (from 0): a linear rise, then a cosine down to its `final_share` at the end."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
     done = (step - settings.warmup_steps) / max(settings.steps - 1 - settings.warmup_steps, 1)
@@ -113,7 +113,7 @@ def pretrain(
     optimizer = _optimizer(model, settings)
     best_step, waited = 0, 0
     start_s = time.monotonic()
-    with _reproducible(settings), _dropout(model, settings.dropout):
+    with reproducible(settings.seed, settings.threads), _dropout(model, settings.dropout):
         best, best_weights = validate(model), _copy(model)
         for step in range(1, settings.steps + 1):
             loss = _update(model, optimizer, tokens, step, settings)
@@ -154,7 +154,7 @@ def _update(
     starts = torch.randint(len(tokens) - settings.context, (settings.batch_size, 1))
     windows = tokens[starts + torch.arange(settings.context + 1)]  # (batch, context + 1)
     logits = model(input_ids=windows[:, :-1], use_cache=False).logits  # (batch, context, vocabulary)
-    loss = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+    loss = functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
     if not math.isfinite(loss.item()):
         raise TrainingError(
             f"The loss of step {step} is {loss.item()}: training has diverged.",
@@ -180,12 +180,12 @@ def _copy(model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
 
 
 @contextlib.contextmanager
-def _reproducible(settings: PretrainingSettings) -> Iterator[None]:
+def reproducible(seed: int, threads: int) -> Iterator[None]:
     """Random numbers from the seed, a fixed number of threads, only repeatable kernels; all put back afterwards."""
     threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        torch.set_num_threads(settings.threads)
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
         try:
             yield
@@ -199,7 +199,7 @@ def _dropout(model: LlamaForCausalLM, share: float) -> Iterator[None]:
     """Drop parts of the embedding and of what each attention and feed-forward block adds; Llama's own code has none."""
 
     def drop(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
-        return F.dropout(output, share, training=module.training)
+        return functional.dropout(output, share, training=module.training)
 
     modules = [model.model.embed_tokens]
     for layer in model.model.layers:

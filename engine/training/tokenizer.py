@@ -1,4 +1,4 @@
-"""Byte-level BPE: a vocabulary learnt from text, with a token for every byte so that any text goes in and comes back."""
+"""Byte-level BPE: a vocabulary learnt from text, with a token for every byte, so that any text goes in and back."""
 
 from __future__ import annotations
 

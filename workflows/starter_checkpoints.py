@@ -1,0 +1,154 @@
+"""Two checkpoints of one small decoder, before and after learning, made from nothing but Python's own documentation."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from engine.errors import TrainingError
+from engine.training.corpus import Document, Split, language_reference, longest_shared_run, split, text_hash
+from engine.training.decoder import DecoderShape, new_decoder, num_parameters, save_checkpoint
+from engine.training.held_out import HeldOutLoss, encode, held_out_loss
+from engine.training.pretraining import PretrainingProgress, PretrainingSettings, pretrain, reproducible
+from engine.training.tokenizer import train_tokenizer
+from workflows.starter_card import Measured, StarterFacts, model_card
+
+NAMES = ("starter-init", "starter")
+"""The checkpoint folders: before and after learning."""
+
+
+@dataclass(frozen=True, slots=True)
+class StarterSettings:
+    """All that decides the checkpoints' bits. Defaults chosen by validation text, see the model card.
+
+    Attributes:
+        vocabulary_size: tokens. shape, training: of the decoder; both have the same context.
+        held_out_share: part of the text set aside for validation, and again for test. seed: of split and weights.
+        prompt, sample_tokens: for the sample in the card.
+    """
+
+    vocabulary_size: int = 2048
+    shape: DecoderShape = field(default_factory=DecoderShape)
+    training: PretrainingSettings = field(default_factory=PretrainingSettings)
+    held_out_share: float = 0.08
+    seed: int = 0
+    prompt: str = 'The "with" statement'
+    sample_tokens: int = 160
+
+
+def make_starters(
+    folder: Path,
+    settings: StarterSettings,
+    documents: Sequence[Document] | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[PretrainingProgress], None] | None = None,
+) -> tuple[HeldOutLoss, HeldOutLoss]:
+    """Train, measure and write `starter-init` and `starter`; a folder appears whole or not at all.
+
+    Args:
+        folder: where they go; made if it is not there. documents: to learn from; the language reference if None.
+        overwrite: replace folders of those names. on_progress: told of every step; may raise to stop.
+    Returns: the test text under each, as measured on the saved bf16 weights.
+    Raises: TrainingError if a folder is in the way, or training cannot be done.
+    """
+    taken = [folder / name for name in NAMES if (folder / name).exists()]
+    if taken and not overwrite:
+        raise TrainingError(f"{taken[0]} is already there.", "Ask to overwrite it, or choose another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=".starter-", dir=folder) as scratch,
+        reproducible(settings.seed, settings.training.threads),
+        _quiet(),
+    ):
+        measured = _write(Path(scratch), settings, documents or language_reference(), on_progress)
+        _put_in_place(Path(scratch), folder)
+    return measured["starter-init"].test, measured["starter"].test
+
+
+def _write(
+    folder: Path,
+    settings: StarterSettings,
+    documents: Sequence[Document],
+    on_progress: Callable[[PretrainingProgress], None] | None,
+) -> dict[str, Measured]:
+    """Both checkpoints with their cards, into a folder where nobody looks yet."""
+    parts = split(documents, settings.held_out_share, settings.seed)
+    context = settings.training.context
+    tokenizer = train_tokenizer([document.text for document in parts.training], settings.vocabulary_size, context)
+    tokens = torch.tensor([token for document in parts.training for token in encode(tokenizer, document.text)])
+    model = new_decoder(settings.shape, tokenizer, settings.seed)
+    save_checkpoint(model, tokenizer, folder / "starter-init")
+
+    def validate(model: LlamaForCausalLM) -> HeldOutLoss:
+        return held_out_loss(model, tokenizer, parts.validation, context)
+
+    result = pretrain(model, tokens, validate, settings.training, on_progress)
+    save_checkpoint(model, tokenizer, folder / "starter")
+    sample = _sample(folder / "starter", settings)
+    facts = StarterFacts(
+        settings=settings,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        processor=torch.backends.cpu.get_cpu_capability(),
+        corpus_hash=text_hash(documents),
+        parts=parts,
+        num_parameters=num_parameters(model),
+        num_tokens=len(tokens),
+        result=result,
+        measured={name: _measure(folder / name, parts, context) for name in NAMES},
+        sample=sample,
+        copied=longest_shared_run(sample, "\n\n".join(document.text for document in parts.training)),
+    )
+    for name in NAMES:
+        (folder / name / "README.md").write_text(model_card(name, facts), encoding="utf-8")
+    return facts.measured
+
+
+def _measure(folder: Path, parts: Split, context: int) -> Measured:
+    """A saved checkpoint, loaded as anyone would and computed in fp32, on all three parts of the text."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return Measured(
+        training=held_out_loss(model, tokenizer, parts.training, context),
+        validation=held_out_loss(model, tokenizer, parts.validation, context),
+        test=held_out_loss(model, tokenizer, parts.test, context),
+    )
+
+
+def _sample(folder: Path, settings: StarterSettings) -> str:
+    """What the saved checkpoint writes after the prompt, with the sampling defaults saved beside it."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompt = torch.tensor([encode(tokenizer, settings.prompt)])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        tokens = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=settings.sample_tokens)
+    return tokenizer.decode(tokens[0], skip_special_tokens=True)
+
+
+def _put_in_place(scratch: Path, folder: Path) -> None:
+    """Move the finished folders to where they belong; what they replace goes away with the scratch folder."""
+    for name in NAMES:
+        if (folder / name).exists():
+            (folder / name).rename(scratch / f"{name}.replaced")
+        (scratch / name).rename(folder / name)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers between our own lines."""
+    was_shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_shown:
+            transformers_logging.enable_progress_bar()
