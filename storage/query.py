@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.errors import StorageError
 from storage.database import Database
@@ -62,7 +63,7 @@ class QueryResult:
             while free in names:
                 number, free = number + 1, f"{name}_{number}"
             names.append(free)
-        return pa.table([_plain(column) for column in self.table.columns], names=names).to_pandas()
+        return pd.DataFrame({name: _series(column) for name, column in zip(names, self.table.columns, strict=True)})
 
 
 class Queries:
@@ -147,13 +148,19 @@ def _num_bytes(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as pandas can show it: 128-bit integers, as DuckDB's sums are, as int64 where they fit; unions as text."""
-    if pa.types.is_union(column.type):
-        return pa.chunked_array([[None if value is None else str(value) for value in column.to_pylist()]], pa.string())
-    if not pa.types.is_decimal(column.type) or column.type.scale != 0:
-        return column
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    """A column for pandas: 128-bit integers (DuckDB's sums) as int64 where they fit, what pandas lacks as text."""
+    kind = column.type
+    if pa.types.is_decimal(kind) and kind.scale == 0 and _fits(column):
+        column = column.cast(pa.int64())
+    if pa.types.is_union(kind):
+        return pd.Series([None if value is None else str(value) for value in column.to_pylist()], dtype="str")
     try:
-        return column.cast(pa.int64())
-    except pa.ArrowInvalid:  # too large: it stays a decimal, exact
-        return column
+        return column.to_pandas()
+    except (pa.ArrowException, ValueError, OverflowError):  # dates before the year 1, say
+        return column.cast(pa.string()).to_pandas()
+
+
+def _fits(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(column).as_py()
+    return ends["min"] is None or (ends["min"] >= -(2**63) and ends["max"] < 2**63)

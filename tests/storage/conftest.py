@@ -1,0 +1,52 @@
+"""A store of its own for each test, and programs beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from storage.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "data")
+
+
+@pytest.fixture
+def start_program(tmp_path):
+    """Start another Python process in the project's root; whatever still runs at the end is killed."""
+    running: list[subprocess.Popen] = []
+
+    def start(*arguments: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def rows_of():
+    """Every row of every table, straight from the file."""
+
+    def rows(path: Path) -> dict[str, list[tuple]]:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            tables = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+            return {
+                table: connection.execute(f'SELECT rowid, * FROM "{table}" ORDER BY rowid').fetchall()
+                for table in tables
+            }
+
+    return rows
