@@ -119,7 +119,7 @@ def colour_image(values: np.ndarray, low: float, high: float, name: str) -> np.n
 
 
 def png(image: np.ndarray) -> bytes:
-    """An (h, w, 3) uint8 picture as PNG bytes; h and w at least 1."""
+    """An (h, w, 3) or, with transparency, (h, w, 4) uint8 picture as PNG bytes; h and w at least 1."""
     from PIL import Image
 
     out = io.BytesIO()
