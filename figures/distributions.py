@@ -60,13 +60,8 @@ def _bins(distribution: Distribution) -> dict[str, np.ndarray]:
 def _count_axis(most: int, is_log: bool) -> alt.Y:
     if not is_log:
         return alt.Y("count:Q", title="weights", axis=alt.Axis(labelExpr=_SHORT_NUMBER, tickCount=5))
-    powers = [0, *(10**k for k in range(len(str(most))))]
-    return alt.Y(
-        "count:Q",
-        title="weights (log)",
-        scale=alt.Scale(type="symlog"),
-        axis=alt.Axis(values=powers, labelExpr=_SHORT_NUMBER),
-    )
+    axis = alt.Axis(values=[0, *(10**k for k in range(len(str(most))))], labelExpr=_SHORT_NUMBER)
+    return alt.Y("count:Q", title="weights (log)", scale=alt.Scale(type="symlog"), axis=axis)
 
 
 def _quantile_marks(distribution: Distribution) -> list[alt.Chart]:
