@@ -63,7 +63,9 @@ class QueryResult:
             while free in names:
                 number, free = number + 1, f"{name}_{number}"
             names.append(free)
-        return pd.DataFrame({name: _series(column) for name, column in zip(names, self.table.columns, strict=True)})
+        return pd.DataFrame(
+            {name: _series(name, column) for name, column in zip(names, self.table.columns, strict=True)}
+        )
 
 
 class Queries:
@@ -148,16 +150,27 @@ def _num_bytes(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def _series(column: pa.ChunkedArray) -> pd.Series:
+def _series(name: str, column: pa.ChunkedArray) -> pd.Series:
     """A column for pandas: 128-bit integers (DuckDB's sums) as int64 where they fit, what pandas lacks as text."""
     kind = column.type
     if pa.types.is_decimal(kind) and kind.scale == 0 and _fits(column):
         column = column.cast(pa.int64())
-    if pa.types.is_union(kind):
-        return pd.Series([None if value is None else str(value) for value in column.to_pylist()], dtype="str")
+    try:
+        if pa.types.is_union(kind):
+            return pd.Series([None if value is None else str(value) for value in column.to_pylist()], dtype="str")
+        if pa.types.is_temporal(kind):  # as text where pandas has no such year
+            return _temporal(column)
+        return column.to_pandas()
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise StorageError(
+            f"The column {name} of type {kind} cannot be shown: {error}.", f'Write "{name}"::VARCHAR in the query.'
+        ) from error
+
+
+def _temporal(column: pa.ChunkedArray) -> pd.Series:
     try:
         return column.to_pandas()
-    except (pa.ArrowException, ValueError, OverflowError):  # dates before the year 1, say
+    except (pa.ArrowException, ValueError, OverflowError):
         return column.cast(pa.string()).to_pandas()
 
 

@@ -25,9 +25,8 @@ def start_program(tmp_path):
     running: list[subprocess.Popen] = []
 
     def start(*arguments: str) -> subprocess.Popen:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, text=True, **pipes)
         running.append(process)
         return process
 
