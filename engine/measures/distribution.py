@@ -1,70 +1,84 @@
-"""The exact distribution of a tensor, in one reading."""
+"""The exact distribution of a tensor, and the profiles of its rows and columns, in one reading."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from engine.errors import MeasureError
-from engine.measures.moment_sums import MomentSums, safe_scale, sums_of_counted
-from engine.measures.order_statistics import bin_edges, histogram, interpolate, quantile_ranks
-from engine.measures.results import NUM_BINS, QUANTILE_PERCENTS, Distribution
+from engine.measures.axes import MIN_ROWS, Profiler
+from engine.measures.compilation import warm_up
+from engine.measures.order_statistics import Findings
+from engine.measures.patterns import distribution_of_patterns, pattern_values
+from engine.measures.results import AxisProfile, Distribution
+from engine.measures.selection import DOUBLE, SINGLE
+from engine.measures.spans import Progress, SliceReader, num_threads, spans
+from engine.measures.wide import distribution_of_wide
 from engine.sources.base import ByteCallback
 
 
 def distribution(
     array: np.ndarray, *, threads: int | None = None, on_bytes: ByteCallback | None = None
 ) -> Distribution:
-    values = np.asarray(array).reshape(-1)
-    if values.dtype.kind == "c":
-        raise MeasureError(
-            f"A tensor of {values.dtype} numbers has no order, so no quantiles and no histogram.",
-            "Measure its real and its imaginary part apart.",
-        )
-    if on_bytes is not None:
-        on_bytes(values.nbytes)
-    return distribution_of_few(values.astype(np.float64))
+    """The exact distribution of a tensor's values, each taken as float64.
 
+    Quantiles and histogram are those of numpy.percentile and numpy.histogram on the finite values as float64, bit for
+    bit; the moments are within 10⁻¹² of the exact ones. Memory stays within 64 MiB whatever the tensor's size.
 
-def distribution_of_few(values: np.ndarray) -> Distribution:
-    """The distribution by sorting a float64 copy: the plain way, and the fastest for small tensors.
-
-    Args: values: (n,) float64.
+    Args:
+        array: any shape and strides; bool, integers and floats of at most 64 bits, and the types of ml_dtypes. It may
+            be read-only, memory-mapped, unaligned or not contiguous (slower), and is never changed.
+        threads: how many to use, at most; None for all cores. The result does not depend on it, not by a bit.
+        on_bytes: called as the work proceeds with the bytes done since the last call, in all the tensor's bytes.
+    Raises: MeasureError for complex numbers and other types that have no order; Cancelled, if `on_bytes` raises it.
     """
-    finite = np.sort(values[np.isfinite(values)])
-    num_nan = int(np.count_nonzero(np.isnan(values)))
-    num_posinf = int(np.count_nonzero(values == np.inf))
-    counts = (values.size, num_nan, num_posinf, values.size - finite.size - num_nan - num_posinf)
-    num_zero = int(np.count_nonzero(finite == 0.0))
-    if finite.size == 0:
-        return assemble(counts, num_zero, MomentSums(), 1.0)
-    scale = safe_scale(max(abs(float(finite[0])), abs(float(finite[-1]))))
-    scaled = finite if scale == 1.0 else finite * scale
-    sums = sums_of_counted(scaled, np.ones(finite.size, dtype=np.int64))
-    before, after, weight = quantile_ranks(finite.size)
-    edges = bin_edges(float(finite[0]), float(finite[-1]))
-    return Distribution(
-        *counts,
-        num_zero,
-        float(finite[0]),
-        float(finite[-1]),
-        *sums.moments(1.0 / scale),
-        quantiles=interpolate(finite[before], finite[after], weight),
-        bin_counts=histogram(np.searchsorted(finite, edges[1:-1], side="left"), finite.size),
-        bin_low=float(edges[0]),
-        bin_high=float(edges[-1]),
-    )
+    return _read(np.asarray(array), threads, on_bytes, with_profiles=False)[0]
 
 
-def assemble(counts, num_zero, sums, scale) -> Distribution:
-    nan = float("nan")
-    return Distribution(
-        *counts,
-        num_zero,
-        nan,
-        nan,
-        *sums.moments(scale),
-        quantiles=np.full(len(QUANTILE_PERCENTS), nan),
-        bin_counts=np.zeros(NUM_BINS, np.int64),
-        bin_low=nan,
-        bin_high=nan,
+def distribution_and_profiles(
+    array: np.ndarray, *, threads: int | None = None, on_bytes: ByteCallback | None = None
+) -> tuple[Distribution, AxisProfile | None, AxisProfile | None]:
+    """The distribution with the profiles of rows and columns (see `axes.Profiler`; None below two dimensions).
+
+    Args and Raises: as in `distribution`.
+    """
+    return _read(np.asarray(array), threads, on_bytes, with_profiles=True)
+
+
+def _read(array, threads, on_bytes, with_profiles):
+    dtype = array.dtype
+    _check(dtype)
+    warm_up()
+    is_narrow = dtype.itemsize <= 2
+    layout = SINGLE if dtype.kind == "f" and dtype.itemsize == 4 else DOUBLE
+    stage = np.dtype(f"u{dtype.itemsize}") if is_narrow else np.dtype(layout.floating)
+    reader, progress = SliceReader(array, stage), Progress(array.nbytes, on_bytes)
+    profiler = None
+    if with_profiles and Profiler.is_possible(array.shape):
+        native = dtype.newbyteorder("=") if dtype.kind in "iuf" else dtype
+        value_of = pattern_values(native).values if is_narrow else None
+        profiler = Profiler(array.shape, value_of, is_wide=not is_narrow and layout is DOUBLE)
+    threads = num_threads(threads)
+    if profiler:
+        threads = min(threads, profiler.max_threads)
+        cuts = spans(array.size, stage.itemsize, profiler.num_columns, MIN_ROWS)
+    else:
+        cuts = spans(array.size, stage.itemsize)
+
+    if array.size == 0:
+        found = Findings(0, 0, 0, 0, 0).without_values()
+    elif is_narrow:
+        found = distribution_of_patterns(reader, reader.native, cuts, threads, progress, profiler)
+    else:
+        found = distribution_of_wide(reader, layout, cuts, threads, progress, profiler)
+    progress.finish()
+    return found, *(profiler.profiles() if profiler else (None, None))
+
+
+def _check(dtype: np.dtype) -> None:
+    is_known = dtype.kind in "biuf" or dtype.type.__module__ == "ml_dtypes"
+    if is_known and dtype.itemsize <= 8:
+        return
+    raise MeasureError(
+        f"A tensor of type {dtype} cannot be measured: expected real numbers of at most 64 bits.",
+        "Measure its real and its imaginary part apart." if dtype.kind == "c" else "",
     )

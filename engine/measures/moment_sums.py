@@ -1,78 +1,79 @@
-"""Sums of powers about the mean, and how two sets of them merge without losing digits."""
+"""Sums of powers about the mean: from counted values, merged, and turned into moments."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from engine.measures.kernels import merge
 
-@dataclass(frozen=True, slots=True)
-class MomentSums:
-    """n, mean, Σ(x − mean)² … ⁴ and Σ|x| of a set of finite values; all 0 for the empty set."""
 
-    n: int = 0
-    mean: float = 0.0
+class MomentSums(NamedTuple):
+    """n, mean, Σ(x − mean)² … ⁴ and Σ|x| of a set of finite values, all as floats; all 0 for the empty set.
+
+    The mean is origin + offset, the sum of a nearby number and a small rest that keeps the digits lost in their sum.
+    """
+
+    n: float = 0.0
+    origin: float = 0.0
+    offset: float = 0.0
     s2: float = 0.0
     s3: float = 0.0
     s4: float = 0.0
     l1: float = 0.0
 
-    def merged(self, other: MomentSums) -> MomentSums:
-        """The sums of both sets together.
+    @property
+    def mean(self) -> float:
+        return self.origin + self.offset
 
-        Source: Chan, Golub & LeVeque 1979; Pébay 2008, SAND2008-6212, equations 1.5 and 2.1.
+    def merged(self, other: tuple[float, ...]) -> MomentSums:
+        """The sums of both sets together."""
+        return MomentSums(*merge(self, other))
+
+    def moments(self, exponent: int = 0) -> dict[str, float]:
+        """mean, m2, m3, m4, l1 and l2 of the values times 2^exponent; the first four NaN for no values.
+
+        What leaves the range of float64 becomes infinite, or 0, as it would in numpy.
         """
-        if self.n == 0 or other.n == 0:
-            return self if other.n == 0 else other
-        n, delta = self.n + other.n, other.mean - self.mean
-        a, b = self.n / n, other.n / n
-        step = delta * a * b * n
-        s2 = self.s2 + other.s2 + delta * step
-        s3 = self.s3 + other.s3 + delta * (delta * step * (a - b) + 3 * (a * other.s2 - b * self.s2))
-        s4 = self.s4 + other.s4 + delta**3 * step * (a * a - a * b + b * b)
-        s4 += 6 * delta**2 * (a * a * other.s2 + b * b * self.s2) + 4 * delta * (a * other.s3 - b * self.s3)
-        return MomentSums(n, self.mean + delta * b, s2, s3, s4, self.l1 + other.l1)
-
-    def moments(self, scale: float = 1.0) -> tuple[float, float, float, float, float, float]:
-        """(mean, m2, m3, m4, l1, l2) of the values times `scale`, a power of two; NaN for mean … m4 of no values."""
         if self.n == 0:
-            return math.nan, math.nan, math.nan, math.nan, 0.0, 0.0
-        l2 = math.sqrt(self.s2 + self.n * self.mean * self.mean)
-        with np.errstate(over="ignore", under="ignore"):
-            m2, m3, m4 = (
-                float(np.float64(total / self.n) * np.float64(scale) ** power)
-                for power, total in ((2, self.s2), (3, self.s3), (4, self.s4))
-            )
-        return self.mean * scale, m2, m3, m4, self.l1 * scale, l2 * scale
+            return {"mean": math.nan, "m2": math.nan, "m3": math.nan, "m4": math.nan, "l1": 0.0, "l2": 0.0}
+        return {
+            "mean": _shifted(self.mean, exponent),
+            "m2": _shifted(self.s2 / self.n, 2 * exponent),
+            "m3": _shifted(self.s3 / self.n, 3 * exponent),
+            "m4": _shifted(self.s4 / self.n, 4 * exponent),
+            "l1": _shifted(self.l1, exponent),
+            "l2": _shifted(math.sqrt(self.s2 + self.n * self.mean * self.mean), exponent),
+        }
+
+
+def _shifted(value: float, exponent: int) -> float:
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def sums_of_constant(value: float, n: int) -> MomentSums:
+    """The sums of n times the same value, without the rounding that would give it a spread."""
+    return MomentSums(float(n), value, l1=abs(value) * n)
 
 
 def sums_of_counted(values: np.ndarray, counts: np.ndarray) -> MomentSums:
-    """The sums of distinct finite values that occur `counts` times each.
-
-    Args: values: (k,) float64. counts: (k,) int64, positive. Both may be empty.
-    """
-    n = int(counts.sum())
-    if n == 0:
-        return MomentSums()
-    weights = counts.astype(np.float64)
+    """The sums of distinct finite values that occur `counts` times each. Args: both (k,), k ≥ 1; counts integers."""
+    n, weights = float(counts.sum()), counts.astype(np.float64)
     mean = float(np.sum(values * weights)) / n
     deviation = values - mean
     square = deviation * deviation
     weighted = square * weights
-    return MomentSums(
-        n,
-        mean,
-        float(np.sum(weighted)),
-        float(np.sum(weighted * deviation)),
-        float(np.sum(weighted * square)),
-        float(np.sum(np.abs(values) * weights)),
-    )
+    s2, s3, s4 = (float(np.sum(each)) for each in (weighted, weighted * deviation, weighted * square))
+    return MomentSums(n, mean, 0.0, s2, s3, s4, float(np.sum(np.abs(values) * weights)))
 
 
-def safe_scale(abs_max: float) -> float:
-    """A power of two that brings values of this magnitude near 1 where their fourth powers would leave float64."""
+def safe_exponent(abs_max: float) -> int:
+    """The e for which values times 2^−e keep their fourth powers within float64; 0 where they do as they are."""
     if abs_max == 0 or 2.0**-200 < abs_max < 2.0**200:
-        return 1.0
-    return math.ldexp(1.0, max(-1000, min(1000, -math.frexp(abs_max)[1])))
+        return 0
+    return max(-1000, min(1000, math.frexp(abs_max)[1]))

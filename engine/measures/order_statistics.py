@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import astuple, dataclass
+
 import numpy as np
 
-from engine.measures.results import NUM_BINS, QUANTILE_PERCENTS
+from engine.measures.moment_sums import MomentSums
+from engine.measures.results import NUM_BINS, QUANTILE_PERCENTS, Distribution
 
 
 def quantile_ranks(num_values: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,3 +52,56 @@ def bin_edges(minimum: float, maximum: float) -> np.ndarray:
 def histogram(num_below: np.ndarray, num_values: int) -> np.ndarray:
     """Counts of half-open bins, the last one closed, from the (255,) numbers of values below each inner edge."""
     return np.diff(np.concatenate(([0], num_below, [num_values]))).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was counted over all elements, finite or not."""
+
+    count: int
+    num_nan: int
+    num_posinf: int
+    num_neginf: int
+    num_zero: int
+
+    def without_values(self) -> Distribution:
+        """The distribution of a tensor without a finite value."""
+        nothing = np.full(len(QUANTILE_PERCENTS), math.nan)
+        return Distribution(
+            *astuple(self),
+            minimum=math.nan,
+            maximum=math.nan,
+            **MomentSums().moments(),
+            quantiles=nothing,
+            bin_counts=np.zeros(NUM_BINS, dtype=np.int64),
+            bin_low=math.nan,
+            bin_high=math.nan,
+        )
+
+    def distribution(
+        self,
+        sums: MomentSums,
+        extremes: tuple[float, float],
+        quantile_values: tuple[np.ndarray, np.ndarray],
+        num_below: np.ndarray,
+        exponent: int = 0,
+    ) -> Distribution:
+        """Put the distribution together.
+
+        Args:
+            sums: of the finite values times 2^−exponent. extremes: smallest and largest of them.
+            quantile_values: (15,) each, the values at the ranks before and after each quantile.
+            num_below: (255,) values below each inner edge of the histogram.
+        """
+        num_values = self.count - self.num_nan - self.num_posinf - self.num_neginf
+        _, _, weight = quantile_ranks(num_values)
+        edges = bin_edges(*extremes)
+        return Distribution(
+            *astuple(self),
+            *extremes,
+            **sums.moments(exponent),
+            quantiles=interpolate(*quantile_values, weight),
+            bin_counts=histogram(num_below, num_values),
+            bin_low=float(edges[0]),
+            bin_high=float(edges[-1]),
+        )

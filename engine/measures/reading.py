@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from engine.errors import Cancelled, WeightscopeError
-from engine.measures.axes import profiles
-from engine.measures.distribution import distribution
+from engine.measures.compilation import warm_up as warm_up
+from engine.measures.distribution import distribution_and_profiles
 from engine.measures.registry import MEASURES
 from engine.measures.results import TensorReading
 from engine.sources.base import ByteCallback, Source, TensorInfo
@@ -42,11 +42,6 @@ def measure_array(
     Args: array: any shape, memory-mapped or not. threads, on_bytes: as in `measure_tensor`.
     Raises: MeasureError for complex numbers; Cancelled, if `on_bytes` raises it.
     """
-    found = distribution(array, threads=threads, on_bytes=on_bytes)
-    rows, columns = profiles(array)
+    found, rows, columns = distribution_and_profiles(array, threads=threads, on_bytes=on_bytes)
     values = {name: entry.value(found, rows, columns) for name, entry in MEASURES.items()}
     return TensorReading(found, rows, columns, values)
-
-
-def warm_up(report=None) -> None:
-    """Compile every kernel; says so through `report`."""

@@ -16,7 +16,10 @@ def mean(distribution: Distribution) -> float:
 
 @measure(unit="weight", title="Standard deviation")
 def std(distribution: Distribution) -> float:
-    """√m₂, the population standard deviation (divides by n): the scale of the weights. 0 for a constant, NaN for none."""
+    """√m₂, the population standard deviation (divides by n): the scale of the weights.
+
+    0 for a constant, NaN for no finite value.
+    """
     return math.sqrt(distribution.m2)
 
 

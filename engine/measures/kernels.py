@@ -1,0 +1,411 @@
+"""The compiled loops. Everything that touches each weight is here, and nothing else.
+
+All kernels take contiguous slices and release the interpreter lock. They live in one file because the compiler's cache
+is renewed when this file changes, and only then. Weights are taken by their bit patterns: a "top" is the upper 16 bits
+of a pattern; a "key" is the pattern rearranged so that keys sort as the values do.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import float32, float64, int16, int32, int64, njit, types, uint8, uint16, uint32, uint64
+from numba.extending import register_jitable
+
+from engine.measures.compilation import array, kernel
+
+BLOCK = 4096
+"""Weights taken at once through the inner loops of `scan`, so that they stay in the first-level cache."""
+
+# Sums may be reordered, but NaN and Inf keep their meaning.
+_inner = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+# Maxima vectorise only where the compiler may ignore NaN; callers find those by other means.
+_inner_ignoring_nan = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "nnan"})
+
+
+@kernel((array(uint64, readonly=True),))
+def stream(words):
+    """The sum of all words: nothing but a read of the memory, the yardstick of the benchmarks."""
+    total = np.uint64(0)
+    for i in range(words.size):
+        total += words[i]
+    return total
+
+
+@kernel((array(uint64, readonly=True), array(uint32, 2)))
+def count_patterns(words, table):
+    """Count 16-bit patterns, four to a word.
+
+    Two tables keep an increment from waiting for the one before it on the same pattern; repeated words are counted as
+    runs, so that long stretches of one value cost no more than reading them.
+
+    Args: words: (n,) uint64. table: (2, 65536) uint32, added to.
+    """
+    even, odd = table[0], table[1]
+    low, one = np.uint64(0xFFFF), np.uint32(1)
+    run, last = np.uint32(0), np.uint64(0)
+    for i in range(words.size):
+        word = words[i]
+        if word == last:
+            run += one
+        else:
+            even[word & low] += one
+            odd[(word >> np.uint64(16)) & low] += one
+            even[(word >> np.uint64(32)) & low] += one
+            odd[word >> np.uint64(48)] += one
+            if run:
+                _add_word(table, last, run)
+                run = np.uint32(0)
+            last = word
+    if run:
+        _add_word(table, last, run)
+
+
+@register_jitable
+def _add_word(table, word, times):
+    low = np.uint64(0xFFFF)
+    table[0, word & low] += times
+    table[1, (word >> np.uint64(16)) & low] += times
+    table[0, (word >> np.uint64(32)) & low] += times
+    table[1, word >> np.uint64(48)] += times
+
+
+@register_jitable
+def merge(a, b):
+    """The moment sums of two sets together; all seven numbers of each are floats, as in `moment_sums.MomentSums`.
+
+    The means are given as a round number and a small offset from it, so that their difference keeps its digits even
+    where the values lie close together and far from zero.
+
+    Source: Chan, Golub & LeVeque 1979; Pébay 2008, SAND2008-6212, equations 1.5 and 2.1.
+    """
+    n_a, origin_a, offset_a, s2_a, s3_a, s4_a, l1_a = a
+    n_b, origin_b, offset_b, s2_b, s3_b, s4_b, l1_b = b
+    if n_a == 0.0:
+        return b
+    if n_b == 0.0:
+        return a
+    n = n_a + n_b
+    p, q, delta = n_a / n, n_b / n, (origin_b - origin_a) + (offset_b - offset_a)
+    square = delta * delta
+    spread = square * p * n_b
+    s2 = s2_a + s2_b + spread
+    s3 = s3_a + s3_b + delta * (spread * (p - q) + 3.0 * (p * s2_b - q * s2_a))
+    s4 = s4_a + s4_b + square * (spread * (p * p - p * q + q * q) + 6.0 * (p * p * s2_b + q * q * s2_a))
+    s4 += 4.0 * delta * (p * s3_b - q * s3_a)
+    return n, origin_a, offset_a + delta * q, s2, s3, s4, l1_a + l1_b
+
+
+@_inner
+def _powers(values, shift):
+    """Σd, Σd², Σd³, Σd⁴ with d = x − shift, and Σ|x|."""
+    s1 = s2 = s3 = s4 = l1 = 0.0
+    for i in range(values.size):
+        x = np.float64(values[i])
+        d = x - shift
+        square = d * d
+        s1 += d
+        s2 += square
+        s3 += square * d
+        s4 += square * square
+        l1 += abs(x)
+    return s1, s2, s3, s4, l1
+
+
+@register_jitable
+def _block_sums(values, shift):
+    """The moment sums of some finite values, first about a shift that is thought to be near their mean.
+
+    If it was not, the powers have lost digits to cancellation and are taken again about the mean just found.
+    """
+    n = float(values.size)
+    s1, s2, s3, s4, l1 = _powers(values, shift)
+    step = s1 / n
+    if step * s1 > 0.25 * s2:
+        shift += step
+        s1, s2, s3, s4, l1 = _powers(values, shift)
+        step = s1 / n
+    c2 = s2 - step * s1
+    c3 = s3 - 3.0 * step * s2 + 2.0 * step * step * s1
+    c4 = s4 - 4.0 * step * s3 + 6.0 * step * step * s2 - 3.0 * step * step * step * s1
+    return n, shift, step, max(c2, 0.0), c3, max(c4, 0.0), l1
+
+
+@_inner
+def _pattern_extremes(bits, signed):
+    """Smallest and largest pattern, read without and with sign: four plain integer reductions."""
+    low, high, low_signed, high_signed = bits[0], bits[0], signed[0], signed[0]
+    for i in range(bits.size):
+        low = min(low, bits[i])
+        high = max(high, bits[i])
+        low_signed = min(low_signed, signed[i])
+        high_signed = max(high_signed, signed[i])
+    return low, high, low_signed, high_signed
+
+
+@register_jitable
+def _key(pattern, sign):
+    return pattern ^ (sign | (sign - np.uint64(1))) if pattern & sign else pattern | sign
+
+
+@register_jitable
+def _key_extremes(bits, signed, sign):
+    """Smallest and largest key: the most negative value has the largest pattern read without sign."""
+    low, high, low_signed, high_signed = _pattern_extremes(bits, signed)
+    smallest = np.uint64(high) if low_signed < 0 else np.uint64(low)
+    largest = np.uint64(high_signed) if high_signed >= 0 else np.uint64(low)
+    # A zero of either sign is the smallest pattern of its sign.
+    has_zero = low == 0 or np.uint64(low_signed) & (sign | (sign - np.uint64(1))) == sign
+    return _key(smallest, sign), _key(largest, sign), has_zero
+
+
+@_inner
+def _num_zero(values):
+    total = 0
+    for i in range(values.size):
+        total += np.int64(values[i] == 0)
+    return total
+
+
+@register_jitable
+def _keep_finite(values, kept, special):
+    """Copy the finite values to `kept`, count NaN, +Inf and −Inf in `special`; returns how many were kept."""
+    n = 0
+    for i in range(values.size):
+        value = values[i]
+        if math.isfinite(value):
+            kept[n] = value
+            n += 1
+        elif math.isnan(value):
+            special[1] += 1
+        elif value > 0:
+            special[2] += 1
+        else:
+            special[3] += 1
+    return n
+
+
+@register_jitable
+def _count_tops(bits, top_shift, table):
+    even, odd, one = table[0], table[1], np.uint32(1)
+    for i in range(0, bits.size - 1, 2):
+        even[bits[i] >> top_shift] += one
+        odd[bits[i + 1] >> top_shift] += one
+    if bits.size % 2:
+        even[bits[bits.size - 1] >> top_shift] += one
+
+
+def _same_memory(floating, unsigned, signed, readonly):
+    return types.Tuple([array(each, readonly=readonly) for each in (floating, unsigned, signed)])
+
+
+def _scan_signature(floating, unsigned, signed):
+    memory, kept = _same_memory(floating, unsigned, signed, True), _same_memory(floating, unsigned, signed, False)
+    return memory, unsigned, array(uint32, 2), array(int64), array(uint64), kept
+
+
+@kernel(_scan_signature(float32, uint32, int32), _scan_signature(float64, uint64, int64))
+def scan(memory, top_shift, table, special, extremes, kept):
+    """Moment sums, extremes, special values and the histogram of tops of one slice, block by block.
+
+    Args:
+        memory: (values, bits, signed), each (n,): the same memory as floats, unsigned and signed integers.
+        top_shift: width of a pattern less 16.
+        table: (2, 65536) uint32, counts of tops, special values included; added to.
+        special: (4,) int64, numbers of zeros, NaN, +Inf, −Inf; added to.
+        extremes: (2,) uint64, smallest and largest key of a finite value; narrowed.
+        kept: as `memory`, (BLOCK,) each, scratch.
+    Returns: the moment sums of the finite values, as in `merge`.
+    """
+    values, bits, signed = memory
+    sign = np.uint64(1) << np.uint64(top_shift + 15)
+    infinity = np.uint64(0x7F800000) if top_shift == 16 else np.uint64(0x7FF0000000000000)
+    highest, lowest = infinity | sign, _key(infinity | sign, sign)
+    sums, shift = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0
+    for start in range(0, values.size, BLOCK):
+        stop = min(start + BLOCK, values.size)
+        finite = values[start:stop]
+        smallest, largest, has_zero = _key_extremes(bits[start:stop], signed[start:stop], sign)
+        if smallest <= lowest or largest >= highest:
+            n = _keep_finite(finite, kept[0], special)
+            finite = kept[0][:n]
+            if n > 0:
+                smallest, largest, has_zero = _key_extremes(kept[1][:n], kept[2][:n], sign)
+        _count_tops(bits[start:stop], top_shift, table)
+        if finite.size > 0:
+            extremes[0], extremes[1] = min(extremes[0], smallest), max(extremes[1], largest)
+            if has_zero:
+                special[0] += _num_zero(finite)
+            block = _block_sums(finite, shift)
+            sums, shift = merge(sums, block), block[1] + block[2]
+    return sums
+
+
+CHUNK = 16384
+"""Weights sifted at once in the second pass; those that stay are then taken up one by one."""
+
+
+@register_jitable
+def _sift(bits, top_shift, wanted, kept):
+    """Copy to `kept` the patterns whose top is wanted, without a branch; returns how many."""
+    n = np.uint64(0)
+    for i in range(bits.size):
+        pattern = bits[i]
+        kept[n] = pattern
+        n += np.uint64(wanted[pattern >> top_shift])
+    return n
+
+
+def _refine_signature(unsigned):
+    plan = types.Tuple([array(uint8), array(int16), array(int16), array(int32), array(uint64)])
+    return array(unsigned, readonly=True), unsigned, unsigned, plan, array(uint32, 2), array(int64), array(unsigned)
+
+
+@kernel(_refine_signature(uint32), _refine_signature(uint64))
+def refine(bits, top_shift, digit_shift, plan, tables, hits, kept):
+    """Count, within the wanted tops only, the next 16 bits, or how many keys reach each of the top's edges.
+
+    Args:
+        bits: (n,) patterns. top_shift, digit_shift: how far right the top and the 16 bits below it lie.
+        plan: wanted (65536,) 1 for tops that matter; slot_of (65536,) number of a wanted top; per slot: table_of, its
+            table or −1, and edge_start (one more), its slice of the sorted keys `edges`.
+        tables: (t, 65536) uint32, added to.
+        hits: (edges + slots,) int64, added to: of each slot, how many of its keys reach none, one, two … of its edges.
+        kept: (CHUNK + 1,) scratch.
+    """
+    wanted, slot_of, table_of, edge_start, edges = plan
+    sign = np.uint64(1) << np.uint64(top_shift + 15)
+    for start in range(0, bits.size, CHUNK):
+        n = _sift(bits[start : min(start + CHUNK, bits.size)], top_shift, wanted, kept)
+        for i in range(n):
+            pattern = kept[i]
+            slot = slot_of[pattern >> top_shift]
+            if table_of[slot] >= 0:
+                tables[table_of[slot], (pattern >> digit_shift) & 0xFFFF] += np.uint32(1)
+            low, high = edge_start[slot], edge_start[slot + 1]
+            if low < high:
+                key = _key(np.uint64(pattern), sign)
+                while low < high:
+                    middle = (low + high) >> 1
+                    if edges[middle] <= key:
+                        low = middle + 1
+                    else:
+                        high = middle
+                hits[slot + low] += 1
+
+
+@kernel(
+    (
+        array(uint64, readonly=True),
+        array(uint8),
+        uint64,
+        uint64,
+        array(uint64),
+        array(uint32, 2),
+        array(uint64),
+    )
+)
+def refine_below(bits, wanted, prefix_shift, digit_shift, prefixes, tables, kept):
+    """Count the 16 bits below each of a few wanted prefixes of 64-bit patterns.
+
+    Args:
+        bits: (n,) patterns. wanted: (65536,) 1 for the tops of the prefixes, a first sieve.
+        prefix_shift, digit_shift: how far right the prefix and the 16 bits below it lie.
+        prefixes: (t,) sorted. tables: (t, 65536) uint32, added to. kept: (CHUNK + 1,) scratch.
+    """
+    for start in range(0, bits.size, CHUNK):
+        n = _sift(bits[start : min(start + CHUNK, bits.size)], np.uint64(48), wanted, kept)
+        for i in range(n):
+            prefix = kept[i] >> prefix_shift
+            j = np.searchsorted(prefixes, prefix)
+            if j < prefixes.size and prefixes[j] == prefix:
+                tables[j, (kept[i] >> digit_shift) & np.uint64(0xFFFF)] += np.uint32(1)
+
+
+@_inner_ignoring_nan
+def _smallest_and_largest(values):
+    low, high = abs(values[0]), abs(values[0])
+    for i in range(values.size):
+        low = min(low, abs(values[i]))
+        high = max(high, abs(values[i]))
+    return low, high
+
+
+@_inner
+def _square_sum(values):
+    total = 0.0
+    for i in range(values.size):
+        total += np.float64(values[i]) * np.float64(values[i])
+    return total
+
+
+@_inner_ignoring_nan
+def _add_to_columns(values, squares, largest):
+    for i in range(values.size):
+        squares[i] += np.float64(values[i]) * np.float64(values[i])
+        largest[i] = max(largest[i], abs(values[i]))
+
+
+@register_jitable
+def _add_one_by_one(values, row, rows, first, columns):
+    """One run of a row that holds NaN or Inf."""
+    for i in range(values.size):
+        magnitude = abs(values[i])
+        column = first + i
+        if math.isfinite(magnitude):
+            square = np.float64(magnitude) * np.float64(magnitude)
+            rows[0][row] += square
+            columns[0][column] += square
+            rows[1][row] = max(rows[1][row], magnitude)
+            columns[1][column] = max(columns[1][column], magnitude)
+            rows[2][row] += magnitude == 0
+            columns[2][column] += magnitude == 0
+        else:
+            rows[3][row] += 1
+            columns[3][column] += 1
+
+
+def _profile_signature(floating):
+    sums = types.Tuple([array(float64), array(floating), array(int64), array(int64)])
+    return array(floating, readonly=True), int64, sums, sums
+
+
+@kernel(_profile_signature(float32), _profile_signature(float64))
+def profile(values, first, rows, columns):
+    """Add a contiguous run of a matrix to the profiles of its rows and of its columns.
+
+    Args:
+        values: (n,) of the matrix in storage order. first: where it begins, counted from the start of `rows[…][0]`.
+        rows, columns: each (Σx², largest |x|, zeros, non-finite values), added to.
+    """
+    width = columns[0].size
+    i = 0
+    while i < values.size:
+        row, column = (first + i) // width, (first + i) % width
+        run = values[i : i + min(width - column, values.size - i)]
+        squares = _square_sum(run)
+        if squares < math.inf:
+            low, high = _smallest_and_largest(run)
+            rows[0][row] += squares
+            rows[1][row] = max(rows[1][row], high)
+            _add_to_columns(run, columns[0][column : column + run.size], columns[1][column : column + run.size])
+            if low == 0:
+                for j in range(run.size):
+                    is_zero = np.int64(run[j] == 0)
+                    rows[2][row] += is_zero
+                    columns[2][column + j] += is_zero
+        else:
+            _add_one_by_one(run, row, rows, column, columns)
+        i += run.size
+
+
+def _expand_signature(unsigned):
+    return array(unsigned, readonly=True), array(float32), array(float32)
+
+
+@kernel(_expand_signature(uint8), _expand_signature(uint16))
+def expand(patterns, value_of, values):
+    """Look up the value of each pattern. Args: patterns: (n,). value_of: (256 or 65536,). values: (n,), written."""
+    for i in range(patterns.size):
+        values[i] = value_of[patterns[i]]

@@ -1,0 +1,186 @@
+"""Which values stand at given ranks, and how many lie below given edges, without sorting.
+
+The first pass over a tensor counted the upper 16 bits of its patterns, the "tops". So it is known in which top every
+wanted rank and every edge lies, and a further pass looks only at weights with one of those tops: a table counts the
+next 16 bits where a rank is wanted, and a weight is held against the edges of its own top, usually one. 64-bit patterns
+take two more passes for the remaining bits of the ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a floating-point type is taken apart. `top_shift` is its width less 16."""
+
+    floating: type
+    unsigned: type
+    signed: type
+    top_shift: int
+
+    @property
+    def width(self) -> int:
+        """Bits of a pattern."""
+        return self.top_shift + 16
+
+    @property
+    def sign(self) -> int:
+        return 1 << (self.top_shift + 15)
+
+    @property
+    def ones(self) -> int:
+        return 2 * self.sign - 1
+
+    @property
+    def infinite_top(self) -> int:
+        """The top of +∞; NaN have the same top, or one above."""
+        return 0x7F80 if self.top_shift == 16 else 0x7FF0
+
+    def keys(self, values: np.ndarray) -> np.ndarray:
+        """(n,) uint64: for each float64, the key of the smallest value of this type that is not below it."""
+        nearest = values.astype(self.floating)
+        too_low = nearest.astype(np.float64) < values
+        nearest[too_low] = np.nextafter(nearest[too_low], self.floating(np.inf))
+        nearest[nearest == 0] = -0.0  # the smaller key of the two zeros
+        patterns = nearest.view(self.unsigned).astype(np.uint64)
+        negative = (patterns & np.uint64(self.sign)) != 0
+        return np.where(negative, patterns ^ np.uint64(self.ones), patterns | np.uint64(self.sign))
+
+    def values(self, keys: np.ndarray) -> np.ndarray:
+        """(n,) float64: the values that have these keys."""
+        positive = (keys & np.uint64(self.sign)) != 0
+        patterns = np.where(positive, keys ^ np.uint64(self.sign), keys ^ np.uint64(self.ones))
+        return patterns.astype(self.unsigned).view(self.floating).astype(np.float64)
+
+
+SINGLE = Layout(np.float32, np.uint32, np.int32, 16)
+DOUBLE = Layout(np.float64, np.uint64, np.int64, 48)
+
+_TOPS = np.arange(65536)
+_RAW_TOP = np.where(_TOPS < 0x8000, 0xFFFF - _TOPS, _TOPS - 0x8000)  # of each key's top, the pattern's
+_ZEROS = [0x7FFF, 0x8000]  # the key tops of −0 and +0
+
+
+class Plan(NamedTuple):
+    """What `kernels.refine` looks for; see there."""
+
+    wanted: np.ndarray
+    slot_of: np.ndarray
+    table_of: np.ndarray
+    edge_start: np.ndarray
+    edges: np.ndarray
+
+
+class Selection:
+    """The order statistics and edges wanted of one tensor, and what is known of them so far.
+
+    Args:
+        layout: of the tensor's type. tops: (65536,) int64, how often each top occurs.
+        num_zero: exact zeros among the values. ranks: (r,) sorted, distinct ranks of finite values, from 0.
+        edges: (e,) float64, ascending.
+
+    Attributes:
+        num_below: (e,) int64, values below each edge; final after the first `descend`, or if none is needed.
+        prefixes: (t,) uint64, ascending: the upper `num_bits` bits, as keys, of the ranks that are not yet found.
+    """
+
+    def __init__(self, layout: Layout, tops: np.ndarray, num_zero: int, ranks: np.ndarray, edges: np.ndarray) -> None:
+        self.layout = layout
+        counts = np.where(np.less(_TOPS & 0x7FFF, layout.infinite_top), tops, 0)[_RAW_TOP]
+        below = np.concatenate(([0], np.cumsum(counts)))
+        is_open = counts > 0
+        if counts[_ZEROS].sum() == num_zero:
+            is_open[_ZEROS] = False  # they hold nothing but zeros, perhaps most of a sparse tensor
+
+        self._edge_keys = layout.keys(edges)
+        edge_top = (self._edge_keys >> np.uint64(layout.top_shift)).astype(np.int64)
+        past_zero = (edge_top == _ZEROS[1]) & ~is_open[edge_top] & (self._edge_keys > np.uint64(layout.sign))
+        self.num_below = below[edge_top] + np.where(past_zero, counts[edge_top], 0)
+
+        rank_top = np.searchsorted(below[1:], ranks, side="right")
+        self._is_sought = is_open[rank_top]
+        self._rank_prefix = rank_top.astype(np.uint64)
+        self._rest = ranks - below[rank_top]
+        self.prefixes = np.unique(self._rank_prefix[self._is_sought])
+        self.num_bits = 16
+
+        has_table = np.isin(edge_top, self.prefixes.astype(np.int64)) & (layout is SINGLE)
+        self._edges_by_hit = np.flatnonzero(is_open[edge_top] & ~has_table)
+        self._edges_by_table = np.flatnonzero(is_open[edge_top] & has_table)
+        self._slot_tops = np.union1d(edge_top[self._edges_by_hit], self.prefixes.astype(np.int64))
+        self._edge_top = edge_top
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a pass over the tensor is still needed."""
+        is_first = self.num_bits == 16
+        return self.num_bits < self.layout.width and (self.prefixes.size > 0 or (is_first and self._slot_tops.size > 0))
+
+    def plan(self) -> tuple[Plan, int]:
+        """The plan of the first further pass, and the number of hits it counts."""
+        wanted, slot_of = np.zeros(65536, dtype=np.uint8), np.zeros(65536, dtype=np.int16)
+        wanted[_RAW_TOP[self._slot_tops]] = 1
+        slot_of[_RAW_TOP[self._slot_tops]] = np.arange(self._slot_tops.size)
+        table_of = np.full(self._slot_tops.size, -1, dtype=np.int16)
+        table_of[np.searchsorted(self._slot_tops, self.prefixes.astype(np.int64))] = np.arange(self.prefixes.size)
+        hit_tops = self._edge_top[self._edges_by_hit]
+        edge_start = np.searchsorted(hit_tops, np.append(self._slot_tops, 65536)).astype(np.int32)
+        edges = self._edge_keys[self._edges_by_hit]
+        return Plan(wanted, slot_of, table_of, edge_start, edges), edges.size + self._slot_tops.size
+
+    def pattern_prefixes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The prefixes as patterns, ascending, and the (65536,) uint8 sieve of their tops; for the later passes."""
+        patterns = np.sort(self._flipped(self.prefixes))
+        wanted = np.zeros(65536, dtype=np.uint8)
+        wanted[(patterns >> np.uint64(self.num_bits - 16)).astype(np.int64)] = 1
+        return patterns, wanted
+
+    def descend(self, tables: np.ndarray, hits: np.ndarray | None = None) -> None:
+        """Take up what one pass counted: 16 more bits of every rank; at the first time, the edges too.
+
+        Args: tables: (t, 65536) int64, one for each prefix, in the order of the plan, or of `pattern_prefixes`.
+        """
+        if hits is not None:
+            self._place_edges(tables, hits)
+            by_key = np.arange(self.prefixes.size)
+        else:
+            by_key = np.argsort(np.argsort(self._flipped(self.prefixes)))
+        prefix, rest = self._rank_prefix.copy(), self._rest.copy()
+        for index, current in enumerate(self.prefixes):
+            up_to = np.cumsum(self._in_key_order(tables[by_key[index]], current))
+            here = self._is_sought & (self._rank_prefix == current)
+            digit = np.searchsorted(up_to, rest[here], side="right")
+            prefix[here] = (current << np.uint64(16)) | digit.astype(np.uint64)
+            rest[here] -= np.where(digit > 0, up_to[digit - 1], 0)
+        self._rank_prefix, self._rest = prefix, rest
+        self.num_bits += 16
+        self.prefixes = np.unique(prefix[self._is_sought])
+
+    def rank_values(self) -> np.ndarray:
+        """(r,) float64: the values at the ranks, once nothing is open."""
+        return np.where(self._is_sought, self.layout.values(self._rank_prefix), 0.0)
+
+    def _place_edges(self, tables: np.ndarray, hits: np.ndarray) -> None:
+        hit_tops = self._edge_top[self._edges_by_hit]
+        slots = np.searchsorted(self._slot_tops, hit_tops)
+        reached = np.concatenate(([0], np.cumsum(hits)))
+        first = np.searchsorted(hit_tops, hit_tops) + slots  # where the slot of the edge begins among the hits
+        self.num_below[self._edges_by_hit] += reached[np.arange(hit_tops.size) + slots + 1] - reached[first]
+        for edge in self._edges_by_table:
+            top = np.uint64(self._edge_top[edge])
+            table = self._in_key_order(tables[np.searchsorted(self.prefixes, top)], top)
+            self.num_below[edge] += table[: int(self._edge_keys[edge] & np.uint64(0xFFFF))].sum()
+
+    def _in_key_order(self, table: np.ndarray, prefix: np.uint64) -> np.ndarray:
+        is_negative = not int(prefix) >> (self.num_bits - 1)
+        return table[::-1] if is_negative else table
+
+    def _flipped(self, prefixes: np.ndarray) -> np.ndarray:
+        """Prefixes of keys as prefixes of patterns."""
+        sign = np.uint64(1 << (self.num_bits - 1))
+        return np.where((prefixes & sign) != 0, prefixes ^ sign, prefixes ^ (sign | (sign - np.uint64(1))))
