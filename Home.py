@@ -6,7 +6,7 @@ from ui.job_panel import latest_jobs
 from ui.model_cards import before_and_after, model_cards
 from ui.page import TAGLINE, page_setup, user_errors
 
-page_setup("Weightscope", "🔬", TAGLINE)
+page_setup("Weightscope", ":material/biotech:", TAGLINE)
 
 with user_errors():
     words, picture = st.columns([1, 1.5], gap="large", vertical_alignment="center")
@@ -16,9 +16,9 @@ with user_errors():
             "**Measure** every tensor exactly, and keep the numbers in one DuckDB file that any program can query.  \n"
             "Then decide what to trust, what to compare and what to compress, with the evidence in front of you."
         )
-        st.page_link("pages/3_Heatmap.py", label="Look at a tensor", icon="🌡️")
-        st.page_link("pages/1_Zoo.py", label="Add your own model", icon="🗂️")
-        st.page_link("pages/11_SQL.py", label="Query what was measured", icon="🧮")
+        st.page_link("pages/3_Heatmap.py", label="Look at a tensor", icon=":material/grid_on:")
+        st.page_link("pages/1_Zoo.py", label="Add your own model", icon=":material/inventory_2:")
+        st.page_link("pages/11_SQL.py", label="Query what was measured", icon=":material/database:")
     with picture:
         before_and_after()
 

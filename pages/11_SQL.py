@@ -7,7 +7,7 @@ from ui.sql_editor import examples, result_table, schema
 
 page_setup(
     "SQL",
-    "🧮",
+    ":material/database:",
     "Query everything that was measured. Queries see a read-only snapshot: nothing here can change or leak data.",
 )
 
@@ -17,7 +17,7 @@ with user_errors():
     chosen = examples()
     with st.form("query", border=False):
         sql = st.text_area("Query", key="q", bind="query-params", height=180, placeholder=chosen)
-        is_asked = st.form_submit_button("Run", type="primary", icon="▶️", help="Ctrl+Enter")
+        is_asked = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
     if sql and sql.strip():
         with st.spinner("Running …"):
             result = store().query(sql, max_rows=MAX_ROWS)

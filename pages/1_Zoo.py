@@ -5,7 +5,7 @@ from ui.job_panel import latest_jobs, show_start_error
 from ui.model_list import model_list
 from ui.page import page_setup, user_errors
 
-page_setup("Zoo", "🗂️", "Every checkpoint known here. Add one, measure it, look at it.")
+page_setup("Zoo", ":material/inventory_2:", "Every checkpoint known here. Add one, measure it, look at it.")
 
 with user_errors():
     show_start_error()

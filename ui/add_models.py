@@ -16,7 +16,9 @@ UPLOAD_LIMIT_BYTES = 4 * 1000**3
 def add_models() -> None:
     """Three ways in, side by side."""
     st.subheader("Add a model", anchor=False)
-    by_path, by_upload, by_scan = st.tabs(["📄 By path", "⬆️ By upload", "📁 Scan a folder"])
+    by_path, by_upload, by_scan = st.tabs(
+        [":material/description: By path", ":material/upload: By upload", ":material/folder_open: Scan a folder"]
+    )
     with by_path, user_errors():
         _by_path()
     with by_upload, user_errors():
@@ -33,9 +35,9 @@ def _by_path() -> None:
             help="A .safetensors, .bin, .pt, .pth or .th file, a folder that holds one (sharded too), or owner/name of "
             "a model that is already in the standard hub cache. Only headers are read; nothing is copied.",
         )
-        if st.form_submit_button("Add", icon="➕") and path.strip():
+        if st.form_submit_button("Add", icon=":material/add:") and path.strip():
             added = library.add_path(store(), path.strip())
-            st.toast(f"{added.name} is here.", icon="✅")
+            st.toast(f"{added.name} is here.", icon=":material/check_circle:")
             st.rerun()
 
 
@@ -46,9 +48,9 @@ def _by_upload() -> None:
         max_upload_size=UPLOAD_LIMIT_BYTES // 1000**2,
     )
     st.caption("PyTorch files are read as tensors only: code inside them is never run.")
-    if file is not None and st.button("Add this file", icon="➕"):
+    if file is not None and st.button("Add this file", icon=":material/add:"):
         added = library.add_upload(store(), file.name, file, limit_bytes=UPLOAD_LIMIT_BYTES)
-        st.toast(f"{added.name} is here.", icon="✅")
+        st.toast(f"{added.name} is here.", icon=":material/check_circle:")
         st.rerun()
 
 
@@ -57,7 +59,7 @@ def _by_scan() -> None:
         folder = st.text_input(
             "Folder", placeholder="/models", help="Searched with its subfolders; links are not followed in circles."
         )
-        if st.form_submit_button("Scan", icon="🔍") and folder.strip():
+        if st.form_submit_button("Scan", icon=":material/search:") and folder.strip():
             with st.spinner("Looking for checkpoints …"):
                 st.session_state["scan_outcome"] = library.scan_folder(store(), folder.strip())
             st.rerun()
@@ -65,7 +67,8 @@ def _by_scan() -> None:
     if outcome is None:
         return
     st.success(
-        f"{len(outcome.added)} added, {len(outcome.known)} known already, {len(outcome.skipped)} skipped.", icon="📁"
+        f"{len(outcome.added)} added, {len(outcome.known)} known already, {len(outcome.skipped)} skipped.",
+        icon=":material/folder_open:",
     )
     for path, reason in outcome.skipped:
         st.caption(f"`{str(path).replace('`', '')}`: {escape_markdown(reason)}")

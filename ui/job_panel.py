@@ -13,12 +13,12 @@ from workflows.wording import bytes_text, duration_text
 POLL_S = 0.5
 
 _STATE_BADGES = {
-    "queued": ("queued", "gray", "⏳"),
-    "running": ("running", "blue", "⚙️"),
-    "done": ("done", "green", "✅"),
-    "failed": ("failed", "red", "❌"),
-    "cancelled": ("cancelled", "orange", "⏹️"),
-    "interrupted": ("interrupted", "orange", "⚡"),
+    "queued": ("queued", "gray", ":material/hourglass_empty:"),
+    "running": ("running", "blue", ":material/progress_activity:"),
+    "done": ("done", "green", ":material/check_circle:"),
+    "failed": ("failed", "red", ":material/error:"),
+    "cancelled": ("cancelled", "orange", ":material/stop_circle:"),
+    "interrupted": ("interrupted", "orange", ":material/bolt:"),
 }
 
 
@@ -90,7 +90,7 @@ def _panel(job: Job, key: str) -> None:
         if job.error is not None:
             st.markdown(f":red[{escape_markdown(job.error.message)}]")
             if job.error.hint:
-                st.caption(f"💡 {escape_markdown(job.error.hint)}")
+                st.caption(f":material/lightbulb: {escape_markdown(job.error.hint)}")
 
 
 def _progress(job: Job) -> None:
@@ -117,14 +117,26 @@ def _progress(job: Job) -> None:
 
 def _buttons(job: Job, key: str) -> None:
     if job.is_active:
-        st.button("Cancel", key=f"{key}-cancel-{job.id}", icon="⏹️", on_click=_try, args=(jobs().cancel, job.id))
+        st.button(
+            "Cancel",
+            key=f"{key}-cancel-{job.id}",
+            icon=":material/stop_circle:",
+            on_click=_try,
+            args=(jobs().cancel, job.id),
+        )
     elif job.is_resumable:
-        st.button("Resume", key=f"{key}-resume-{job.id}", icon="▶️", on_click=_try, args=(jobs().resume, job.id))
+        st.button(
+            "Resume",
+            key=f"{key}-resume-{job.id}",
+            icon=":material/play_arrow:",
+            on_click=_try,
+            args=(jobs().resume, job.id),
+        )
     if not job.is_active:
         st.button(
             "Forget",
             key=f"{key}-forget-{job.id}",
-            icon="🧹",
+            icon=":material/close:",
             help="Remove the job from the list, with what it had finished but not stored. Measurements stay.",
             on_click=_try,
             args=(jobs().forget, job.id),

@@ -6,11 +6,11 @@ import math
 
 import pandas as pd
 import streamlit as st
-from figures.distributions import histogram
 
 from engine.measures.registry import MEASURES
 from engine.measures.results import QUANTILE_PERCENTS
 from engine.outliers import largest_weights, outlying_lines
+from figures.distributions import histogram
 from storage.records import Location
 from ui.job_panel import job_of, job_panel, show_start_error, start_job
 from ui.page import escape_markdown, store
@@ -19,8 +19,6 @@ from workflows import library
 from workflows.wording import bytes_text, count_text
 
 VALUE_FORMAT = "%.6g"
-CONTEXT_LINES = 24
-"""Rows or columns shown on each side when the view jumps to a place: enough to compare, few enough to see cells."""
 
 
 def measurements(selection: Selection) -> None:
@@ -38,7 +36,7 @@ def measurements(selection: Selection) -> None:
     if not values:
         reasons = {failure.tensor: failure.reason for failure in store().failures(location.content_hash)}
         reason = reasons.get(selection.info.name, "No reason was stored; measure the model again.")
-        st.error(escape_markdown(f"This tensor could not be measured. {reason}"), icon="⚠️")
+        st.error(escape_markdown(f"This tensor could not be measured. {reason}"), icon=":material/warning:")
         return
     _headline(values)
     statistics, distribution, outliers = st.tabs(["Statistics", "Distribution", "Outliers"])
@@ -52,7 +50,7 @@ def measurements(selection: Selection) -> None:
 
 def _offer_measuring(location: Location, status: str, *, is_busy: bool) -> None:
     if status == "missing":
-        st.warning("The file is gone or can no longer be opened.", icon="❌")
+        st.warning("The file is gone or can no longer be opened.", icon=":material/error:")
         return
     if is_busy:
         return
@@ -69,7 +67,7 @@ def _offer_measuring(location: Location, status: str, *, is_busy: bool) -> None:
         st.button(
             "Measure",
             key="measure",
-            icon="📏",
+            icon=":material/straighten:",
             type="primary",
             on_click=start_job,
             args=("extract", {"model": location.uri, "name": location.name}),
@@ -79,7 +77,7 @@ def _offer_measuring(location: Location, status: str, *, is_busy: bool) -> None:
 def _headline(values: dict[str, float]) -> None:
     """The four numbers an engineer looks at first."""
     broken = values["nan"] + values["posinf"] + values["neginf"]
-    columns = st.columns(4)
+    columns = [column for _ in range(2) for column in st.columns(2)]
     columns[0].metric("std", _text(values["std"]), help=MEASURES["std"].description)
     columns[1].metric("largest |w|", _text(values["abs_max"]), help=MEASURES["abs_max"].description)
     share = values["zeros"] / values["count"] if values["count"] else math.nan
@@ -95,7 +93,6 @@ def _statistics(values: dict[str, float]) -> None:
         {
             "measure": [MEASURES[name].title for name in shown],
             "value": [values[name] for name in shown],
-            "unit": [MEASURES[name].unit for name in shown],
             "column in SQL": shown,
         }
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
-from figures.thumbnails import model_strip, tensor_picture
 
 from engine.heatmaps import thumbnail
 from engine.naming import place
+from figures.thumbnails import model_strip, tensor_picture
 from storage.records import Location
 from ui.job_panel import job_of, job_panel, start_job
 from ui.page import escape_markdown, store, user_errors
@@ -19,10 +19,10 @@ LIVE_LIMIT_BYTES = 512 * 1000**2
 """Checkpoints up to this size get their picture without being measured first: pooling takes well under a second."""
 
 _STATUS_BADGES = {
-    "new": ("not measured", "gray", "⚪"),
-    "measured": ("measured", "green", "📏"),
-    "changed": ("changed since", "orange", "🟠"),
-    "missing": ("file missing", "red", "❌"),
+    "new": ("not measured", "gray", ":material/radio_button_unchecked:"),
+    "measured": ("measured", "green", ":material/straighten:"),
+    "changed": ("changed since", "orange", ":material/change_circle:"),
+    "missing": ("file missing", "red", ":material/error:"),
 }
 
 
@@ -34,7 +34,7 @@ def status_badge(status: str) -> None:
 
 def see_button(location: Location, *, key: str) -> None:
     """Go to the heatmap of this model."""
-    if st.button("See", key=f"{key}-see-{location.name}", icon="🌡️", width="stretch"):
+    if st.button("See", key=f"{key}-see-{location.name}", icon=":material/grid_on:", width="stretch"):
         st.session_state["model"] = location.name
         for filter_key in ("tensor", "layer", "role", "view"):
             st.session_state.pop(filter_key, None)
@@ -77,14 +77,17 @@ def model_cards() -> None:
     """The known models as cards, at most nine; the Zoo has them all."""
     known = library.locations(store())
     if not known:
-        st.info("There is no model here yet. Add one in the Zoo: a path, an upload, or a folder to scan.", icon="🔎")
+        st.info(
+            "There is no model here yet. Add one in the Zoo: a path, an upload, or a folder to scan.",
+            icon=":material/search:",
+        )
         return
     columns = st.columns(3)
     for position, location in enumerate(known[:9]):
         with columns[position % 3], user_errors():
             _card(location)
     if len(known) > 9:
-        st.page_link("pages/1_Zoo.py", label=f"All {len(known)} models", icon="🗂️")
+        st.page_link("pages/1_Zoo.py", label=f"All {len(known)} models", icon=":material/inventory_2:")
 
 
 def _card(location: Location) -> None:
@@ -109,7 +112,7 @@ def _card(location: Location) -> None:
                 st.button(
                     "Measure",
                     key=f"card-measure-{location.name}",
-                    icon="📏",
+                    icon=":material/straighten:",
                     width="stretch",
                     disabled=is_busy,
                     on_click=start_job,

@@ -25,7 +25,9 @@ def model_list() -> None:
     """Every known model, filtered by the search box (in the URL as `?search=`)."""
     known = library.locations(store())
     if not known:
-        st.info("No model is known yet. Add one below: a path, an upload, or a folder to scan.", icon="🔎")
+        st.info(
+            "No model is known yet. Add one below: a path, an upload, or a folder to scan.", icon=":material/search:"
+        )
         return
     search = ""
     if len(known) > 3:
@@ -60,9 +62,13 @@ def _card(location: Location) -> None:
             )
             st.caption(f"`{location.uri.replace('`', '')}`")
             if status == "missing":
-                st.caption("⚠️ The file is gone or can no longer be opened. Its measurements, if any, stay.")
+                st.caption(
+                    ":material/warning: The file is gone or can no longer be opened. Its measurements, if any, stay."
+                )
             if status == "changed":
-                st.caption("⚠️ The file was replaced after it was measured. Measure it again to see its numbers.")
+                st.caption(
+                    ":material/warning: The file was replaced after it was measured. Measure it again to see its numbers."
+                )
         with actions:
             _actions(location, status, is_busy=job is not None and job.is_active)
         if job is not None and (job.is_active or job.state in ("failed", "interrupted", "cancelled")):
@@ -76,7 +82,7 @@ def _actions(location: Location, status: str, *, is_busy: bool) -> None:
         st.button(
             "Measure",
             key=f"measure-{location.name}",
-            icon="📏",
+            icon=":material/straighten:",
             type="primary",
             width="stretch",
             disabled=is_busy,
@@ -86,7 +92,9 @@ def _actions(location: Location, status: str, *, is_busy: bool) -> None:
     is_bundled = location.origin == "bundled"
     if is_bundled and location.content_hash is None:
         return
-    if st.button("Delete …", key=f"delete-{location.name}", icon="🗑️", width="stretch", disabled=is_busy):
+    if st.button(
+        "Delete …", key=f"delete-{location.name}", icon=":material/delete:", width="stretch", disabled=is_busy
+    ):
         _confirm_delete(location)
 
 

@@ -17,16 +17,16 @@ def page_setup(title: str, icon: str, subtitle: str = "") -> None:
     """Begin a page: the first call of every page file.
 
     Args:
-        title: the page's name, as in the sidebar. icon: one emoji (nothing is fetched to draw it).
+        title: the page's name, as in the sidebar. icon: a Material symbol; the font comes with Streamlit.
         subtitle: one sentence under the title that says what the page is for.
     """
     st.set_page_config(
         page_title=f"{title} · Weightscope",
-        page_icon=icon,
+        page_icon="🔬",  # an emoji, because a Material symbol as page icon would be fetched from the internet
         layout="wide",
         menu_items={"about": f"**Weightscope.** {TAGLINE}"},
     )
-    st.title(f"{icon} {title}", anchor=False)
+    st.title(title, anchor=False, icon=icon)
     if subtitle:
         st.caption(subtitle)
 
@@ -42,9 +42,9 @@ def user_errors() -> Iterator[None]:
 
 def show_error(error: WeightscopeError) -> None:
     """One failure as a box: what went wrong, then what to do; names of files and tensors as text, never as markup."""
-    st.error(escape_markdown(error.message), icon="⚠️")
+    st.error(escape_markdown(error.message), icon=":material/warning:")
     if error.hint:
-        st.caption(f"💡 {escape_markdown(error.hint)}")
+        st.caption(f":material/lightbulb: {escape_markdown(error.hint)}")
 
 
 def escape_markdown(text: str) -> str:

@@ -50,8 +50,11 @@ def pick_model(*, label: str = "Model") -> Location | None:
     """The model picker, bound to `?model=`; None (with an empty state drawn) when there is no model at all."""
     known = {location.name: location for location in locations(store())}
     if not known:
-        st.info("There is no model here yet. Add one in the Zoo: a path, an upload, or a folder to scan.", icon="🔎")
-        st.page_link("pages/1_Zoo.py", label="Open the Zoo", icon="🗂️")
+        st.info(
+            "There is no model here yet. Add one in the Zoo: a path, an upload, or a folder to scan.",
+            icon=":material/search:",
+        )
+        st.page_link("pages/1_Zoo.py", label="Open the Zoo", icon=":material/inventory_2:")
         return None
     name = _bound_selectbox(label, list(known), key="model", default=next(iter(known)), what="model")
     return known[name]
@@ -61,7 +64,7 @@ def pick_tensor(source: Source) -> TensorInfo | None:
     """Layer filter, role filter and tensor search in one row, bound to `?layer=`, `?role=` and `?tensor=`."""
     places = {info.name: place(info.name, info.shape) for info in source.infos()}
     if not places:
-        st.info("This checkpoint holds no tensors.", icon="🔎")
+        st.info("This checkpoint holds no tensors.", icon=":material/search:")
         return None
     layers = sorted({p.layer for p in places.values() if p.layer is not None})
     roles = [role for role in ROLES if any(p.role == role for p in places.values())]
@@ -71,10 +74,10 @@ def pick_tensor(source: Source) -> TensorInfo | None:
     with layer_column:
         has_outside = any(p.layer is None for p in places.values())
         choices = [ALL, *map(str, layers), *([OUTSIDE] if layers and has_outside else [])]
-        layer = _bound_selectbox("Layer", choices, key="layer", default=ALL, what="layer")
+        layer = _filter("Layer", choices, key="layer")
     with role_column:
         titles = {ALL: ALL, **{role_title(role): role for role in roles}}
-        role = titles[_bound_selectbox("Role", list(titles), key="role", default=ALL, what="role")]
+        role = titles[_filter("Role", list(titles), key="role")]
 
     def is_wanted(p: Place) -> bool:
         layer_fits = layer == ALL or (p.layer is None if layer == OUTSIDE else str(p.layer) == layer)
@@ -123,6 +126,13 @@ def _forget_view() -> None:
     st.session_state["view"] = ""
 
 
+def _filter(label: str, options: list[str], *, key: str) -> str:
+    """A select box that begins with "all"; a value from another model or a bad URL falls back to that."""
+    if st.session_state.get(key, ALL) not in options:
+        st.session_state[key] = ALL
+    return st.selectbox(label, options, key=key, bind="query-params")
+
+
 def _bound_selectbox(label: str, options: list[str], *, key: str, default: str, what: str) -> str:
     """A select box whose value is always in the URL; a value that does not exist (any more) is said, then replaced.
 
@@ -133,10 +143,11 @@ def _bound_selectbox(label: str, options: list[str], *, key: str, default: str, 
     if asked not in options:
         came_from_url = key not in st.session_state
         if asked and came_from_url:
-            st.warning(f"There is no {what} “{escape_markdown(asked)}” here. Showing another one.", icon="🔗")
+            st.warning(
+                f"There is no {what} “{escape_markdown(asked)}” here. Showing another one.", icon=":material/link_off:"
+            )
         st.session_state[key] = default
-        if key in ("model", "tensor") and not came_from_url:
+        if not came_from_url:
             _forget_view()
-    on_change = _forget_view if key in ("model", "tensor") else None
-    chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=on_change)
+    chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=_forget_view)
     return chosen if chosen is not None else default

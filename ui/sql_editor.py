@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import streamlit as st
-from storage.query import QueryResult
 
+from storage.query import QueryResult
 from storage.worked_queries import worked_queries
 from ui.page import store
 
@@ -30,7 +30,9 @@ def result_table(result: QueryResult) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(words)
         st.space("stretch")
-        st.download_button("CSV", table.to_csv(index=False).encode(), "weightscope.csv", "text/csv", icon="⬇️")
+        st.download_button(
+            "CSV", table.to_csv(index=False).encode(), "weightscope.csv", "text/csv", icon=":material/download:"
+        )
     st.dataframe(table, hide_index=True, width="stretch")
 
 

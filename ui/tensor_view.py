@@ -23,9 +23,9 @@ def tensor_caption(selection: Selection) -> None:
     """One line that says what the tensor is."""
     info, place = selection.info, selection.place
     shape = " × ".join(map(str, info.shape)) or "scalar"
-    words = [f"**{escape_markdown(info.name)}**", f"{shape} {info.dtype}", f"{count_text(info.num_elements)} weights"]
+    role = role_title(place.role) + (f" of layer {place.layer}" if place.layer is not None else "")
+    words = [f"**{escape_markdown(role)}**", f"{shape} {info.dtype}", f"{count_text(info.num_elements)} weights"]
     words.append(bytes_text(info.num_bytes))
-    words.append(role_title(place.role) + (f" of layer {place.layer}" if place.layer is not None else ""))
     if len(info.shape) > 2:
         words.append(f"shown as {' × '.join(map(str, matrix_shape(info.shape)))}, the first dimension as rows")
     st.caption(" · ".join(words))
@@ -121,7 +121,8 @@ def _below(state: CanvasState, shape: tuple[int, int]) -> None:
     region, weight = st.columns([1.4, 2], vertical_alignment="bottom")
     with region:
         st.text_input(
-            "Region: first row, row after the last, first column, column after the last",
+            "Region",
+            help="First row, row after the last, first column, column after the last. Type one to go there.",
             key="view",
             bind="query-params",
             on_change=_go_to_region,
