@@ -25,11 +25,11 @@ def read_json_object(path: Path, reject_duplicates: bool = False) -> dict:
     """
     hint = f"Restore {path.name} from where the checkpoint came from."
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_JSON_BYTES + 1)
+        too_long = path.stat().st_size > MAX_JSON_BYTES
+        data = b"" if too_long else path.read_bytes()
     except OSError as error:
         raise SourceNotFoundError(f"{path} cannot be read: {error.strerror or error}.", hint) from error
-    if len(data) > MAX_JSON_BYTES:
+    if too_long:
         raise MalformedHeaderError(f"{path} is longer than {MAX_JSON_BYTES} bytes.", hint)
     num_items = sum(data.count(mark) for mark in (b",", b"[", b"{"))
     if num_items > MAX_JSON_ITEMS:
