@@ -111,7 +111,8 @@ def colour_image(values: np.ndarray, low: float, high: float, name: str) -> np.n
     numbers = np.asarray(values, np.float64)
     is_finite = np.isfinite(numbers)
     scaled = (np.where(is_finite, numbers, low) - low) * (NUM_COLOURS / (high - low))
-    image = colour_map(name).colours[np.clip(np.floor(scaled), 0, NUM_COLOURS - 1).astype(np.int64)]
+    index = np.clip(np.floor(scaled), 0, NUM_COLOURS - 1).astype(np.int64)
+    image = np.array(colour_map(name).colours[index])
     image[np.isnan(numbers)] = NAN_COLOUR
     image[np.isposinf(numbers)] = POSINF_COLOUR
     image[np.isneginf(numbers)] = NEGINF_COLOUR

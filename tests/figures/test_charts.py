@@ -1,0 +1,91 @@
+"""Charts as Vega-Lite: the right numbers, and nothing that needs a network."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.measures.reading import measure_array
+from engine.measures.results import QUANTILE_PERCENTS
+from figures.distributions import MARKED_PERCENTS, histogram
+from figures.layers import measure_by_layer
+
+
+def rows_of(chart, has):
+    """The data set of a chart whose rows have that field."""
+    return next(rows for rows in chart.to_dict()["datasets"].values() if rows and has in rows[0])
+
+
+@pytest.fixture
+def distribution():
+    values = np.random.default_rng(0).standard_normal(5000).astype(np.float32)
+    values[0] = 40.0
+    return measure_array(values).distribution
+
+
+@pytest.mark.parametrize("log_counts", [False, True])
+def test_a_histogram_draws_every_bin_that_holds_something_with_its_count_and_edges(distribution, log_counts):
+    bins = rows_of(histogram(distribution, log_counts=log_counts), "low")
+    counts = distribution.bin_counts
+    assert [row["count"] for row in bins] == counts[counts > 0].tolist()
+    assert sum(row["share"] for row in bins) == pytest.approx(1.0)
+    assert bins[0]["low"] == distribution.minimum and bins[-1]["high"] == distribution.maximum == 40.0
+
+
+def test_a_histogram_marks_the_stored_quantiles(distribution):
+    marks = rows_of(histogram(distribution), "percent")
+    assert [row["percent"] for row in marks] == list(MARKED_PERCENTS)
+    expected = [distribution.quantiles[QUANTILE_PERCENTS.index(percent)] for percent in MARKED_PERCENTS]
+    assert [row["value"] for row in marks] == pytest.approx(expected)
+
+
+def test_a_logarithmic_histogram_keeps_bins_with_one_entry_visible(distribution):
+    y = histogram(distribution, log_counts=True).to_dict()["layer"][0]["encoding"]["y"]
+    assert y["scale"]["type"] == "symlog" and y["axis"]["values"][:3] == [0, 1, 10]
+
+
+@pytest.mark.parametrize("values", [np.full(9, 2.0), np.array([np.nan, 3.0])], ids=["constant", "one entry"])
+def test_a_histogram_of_one_single_value_is_one_bar(values):
+    distribution = measure_array(values.astype(np.float32)).distribution
+    assert len(rows_of(histogram(distribution), "low")) == 1
+
+
+@pytest.fixture
+def layers():
+    return pd.DataFrame(
+        {
+            "layer": [None, 0, 0, 1, 1, 2],
+            "role": ["token_embedding", "query", "ffn_in", "query", "ffn_in", "query"],
+            "stack": ["", "", "", "", "", ""],
+            "std": [9.0, 0.1, 0.2, 0.3, 0.4, np.nan],
+        }
+    )
+
+
+def test_a_layer_chart_has_a_point_for_each_layer_and_role_and_leaves_out_the_rest(layers):
+    rows = rows_of(measure_by_layer(layers, "std", title="standard deviation"), "value")
+    found = {(row["layer"], row["what"], row["value"]) for row in rows}
+    assert found == {(0, "Query", 0.1), (0, "Feed-forward in", 0.2), (1, "Query", 0.3), (1, "Feed-forward in", 0.4)}
+
+
+def test_a_layer_chart_does_not_change_its_table(layers):
+    before = layers.copy()
+    measure_by_layer(layers, "std")
+    pd.testing.assert_frame_equal(layers, before)
+
+
+def test_a_layer_chart_of_nothing_is_still_a_chart(layers):
+    assert measure_by_layer(layers.iloc[:1], "std").to_dict()["layer"]
+
+
+def test_a_measure_that_is_not_in_the_table_is_an_error(layers):
+    with pytest.raises(KeyError):
+        measure_by_layer(layers, "nonsense")
+
+
+def test_no_chart_asks_for_anything_beyond_the_page(distribution, layers):
+    for chart in (histogram(distribution), measure_by_layer(layers, "std")):
+        spec = chart.to_dict()
+        spec.pop("$schema")  # the name of a schema, which nothing fetches
+        assert "http" not in json.dumps(spec)
