@@ -126,13 +126,14 @@ def _split_part(words: list[str]) -> tuple[list[str], str]:
     """The module's words and the tensor's own word; a name of one word is both."""
     if not words:
         return [], ""
-    if words[-1] in _PARTS or _RECURRENT.match(words[-1]):
+    is_layer_scale = words[-1] == "gamma" and len(words) > 1 and _is_number(words[-2])
+    if not is_layer_scale and (words[-1] in _PARTS or _RECURRENT.match(words[-1])):
         module = words[:-1]
         if module and module[-1] == "default":  # adapters: q_proj.lora_A.default.weight
             module = module[:-1]
         if module and module[-1] in ("lora_A", "lora_B"):
             return module[:-1], module[-1]
-        return module or words, words[-1]
+        return module, words[-1]
     return words, words[-1]
 
 

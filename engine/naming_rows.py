@@ -125,7 +125,7 @@ ROLE_ROWS: tuple[tuple[str, str, str], ...] = (
     ("output", "c_proj", r"attn|attention"),
     ("output", "o_proj out_lin wo to_out out_proj attn_output attn_out", r"attn|attention|#.*to_out|#.*attn_out"),
     ("output", "dense", r"(attention|attn)(\.output)?\.dense$"),
-    ("output", "o", r"attention|attn"),
+    ("output", "o", r"[Aa]ttention|[Aa]ttn"),
     ("output", "proj out out_linear linear_out projection_dense", r"attn|attention"),
     ("output", "o_proj", ""),
     (
@@ -232,7 +232,7 @@ FAMILY_ROWS: tuple[tuple[str, str], ...] = (
     ("deepseek", r"kv_a_proj_with_mqa"),
     ("mamba", r"mixer\.A_log"),
     ("mixtral", r"block_sparse_moe"),
-    ("gpt_neox", r"attention\.query_key_value.*|^embed_in\.weight"),
+    ("gpt_neox", r"layers\.\d+\.attention\.query_key_value|^embed_in\.weight"),
     ("bloom", r"self_attention\.query_key_value"),
     ("gpt2", r"(^|\.)h\.\d+\.attn\.c_attn\."),
     ("t5", r"\.SelfAttention\.q\."),
