@@ -15,7 +15,6 @@ UPLOAD_LIMIT_BYTES = 4 * 1000**3
 
 def add_models() -> None:
     """Three ways in, side by side."""
-    st.subheader("Add a model", anchor=False)
     by_path, by_upload, by_scan = st.tabs(
         [":material/description: By path", ":material/upload: By upload", ":material/folder_open: Scan a folder"]
     )
@@ -31,6 +30,7 @@ def _by_path() -> None:
     with st.form("add-path", border=False):
         path = st.text_input(
             "File, folder, or name in the Hugging Face cache",
+            key="add_path",
             placeholder="/models/my-model or sentence-transformers/all-MiniLM-L6-v2",
             help="A .safetensors, .bin, .pt, .pth or .th file, a folder that holds one (sharded too), or owner/name of "
             "a model that is already in the standard hub cache. Only headers are read; nothing is copied.",
@@ -57,7 +57,10 @@ def _by_upload() -> None:
 def _by_scan() -> None:
     with st.form("scan", border=False):
         folder = st.text_input(
-            "Folder", placeholder="/models", help="Searched with its subfolders; links are not followed in circles."
+            "Folder",
+            key="scan_folder",
+            placeholder="/models",
+            help="Searched with its subfolders; links are not followed in circles.",
         )
         if st.form_submit_button("Scan", icon=":material/search:") and folder.strip():
             with st.spinner("Looking for checkpoints …"):

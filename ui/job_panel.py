@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.errors import WeightscopeError
 from storage.location import data_folder
-from ui.page import escape_markdown, show_error, user_errors
+from ui.page import escape_markdown, show_late_error, tried, user_errors
 from workflows.jobs import Job, Jobs
 from workflows.wording import bytes_text, duration_text
 
@@ -33,18 +32,8 @@ def jobs() -> Jobs:
 
 
 def start_job(kind: str, arguments: dict) -> None:
-    """Start a job from a button's callback; a failure is shown where the page next draws its panels."""
-    try:
-        jobs().start(kind, arguments)
-    except WeightscopeError as error:
-        st.session_state["job_error"] = error
-
-
-def show_start_error() -> None:
-    """The error of the last `start_job`, once."""
-    error = st.session_state.pop("job_error", None)
-    if error is not None:
-        show_error(error)
+    """Start a job, from a button's callback."""
+    tried(jobs().start, kind, arguments)
 
 
 def job_of(kind: str, **arguments) -> Job | None:
@@ -121,7 +110,7 @@ def _buttons(job: Job, key: str) -> None:
             "Cancel",
             key=f"{key}-cancel-{job.id}",
             icon=":material/stop_circle:",
-            on_click=_try,
+            on_click=tried,
             args=(jobs().cancel, job.id),
         )
     elif job.is_resumable:
@@ -129,7 +118,7 @@ def _buttons(job: Job, key: str) -> None:
             "Resume",
             key=f"{key}-resume-{job.id}",
             icon=":material/play_arrow:",
-            on_click=_try,
+            on_click=tried,
             args=(jobs().resume, job.id),
         )
     if not job.is_active:
@@ -138,23 +127,16 @@ def _buttons(job: Job, key: str) -> None:
             key=f"{key}-forget-{job.id}",
             icon=":material/close:",
             help="Remove the job from the list, with what it had finished but not stored. Measurements stay.",
-            on_click=_try,
+            on_click=tried,
             args=(jobs().forget, job.id),
         )
-
-
-def _try(action, job_id: str) -> None:
-    try:
-        action(job_id)
-    except WeightscopeError as error:
-        st.session_state["job_error"] = error
 
 
 def latest_jobs(limit: int = 5) -> None:
     """The newest jobs with their state, running ones live."""
     known = jobs().all()[:limit]
     st.subheader("Latest jobs", anchor=False)
-    show_start_error()
+    show_late_error()
     if not known:
         st.caption(
             "Nothing has run yet. Press Measure on a model: the job will show here, also after a refresh or a restart."

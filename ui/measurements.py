@@ -12,8 +12,8 @@ from engine.measures.results import QUANTILE_PERCENTS
 from engine.outliers import largest_weights, outlying_lines
 from figures.distributions import histogram
 from storage.records import Location
-from ui.job_panel import job_of, job_panel, show_start_error, start_job
-from ui.page import escape_markdown, store
+from ui.job_panel import job_of, job_panel, start_job
+from ui.page import escape_markdown, show_late_error, store
 from ui.selection import Selection
 from workflows import library
 from workflows.wording import bytes_text, count_text
@@ -25,7 +25,7 @@ def measurements(selection: Selection) -> None:
     """Statistics, histogram and outliers of the selected tensor; of an unmeasured model, its Measure button."""
     location = selection.location
     job = job_of("extract", model=location.uri)
-    show_start_error()
+    show_late_error()
     if job is not None and (job.is_active or job.state in ("failed", "interrupted", "cancelled")):
         job_panel(job, key="heatmap")
     status = library.status(location)

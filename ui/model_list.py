@@ -7,7 +7,7 @@ import streamlit as st
 from storage.records import Location
 from ui.job_panel import job_of, job_panel, start_job
 from ui.model_cards import see_button, status_badge, strip
-from ui.page import escape_markdown, store, user_errors
+from ui.page import escape_markdown, store, tried, user_errors
 from workflows import library
 from workflows.wording import bytes_text, count_text
 
@@ -66,9 +66,7 @@ def _card(location: Location) -> None:
                     ":material/warning: The file is gone or can no longer be opened. Its measurements, if any, stay."
                 )
             if status == "changed":
-                st.caption(
-                    ":material/warning: The file was replaced after it was measured. Measure it again to see its numbers."
-                )
+                st.caption(":material/warning: The file was replaced since. Measure it again to see its numbers.")
         with actions:
             _actions(location, status, is_busy=job is not None and job.is_active)
         if job is not None and (job.is_active or job.state in ("failed", "interrupted", "cancelled")):
@@ -110,9 +108,13 @@ def _confirm_delete(location: Location) -> None:
     if location.origin not in ("bundled", "uploaded"):
         st.caption("The file itself is yours and stays where it is.")
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", key="confirm-delete"):
-            with user_errors():
-                library.remove(store(), location.name)
-                st.rerun()
+        if st.button(
+            "Delete",
+            type="primary",
+            key="confirm-delete",
+            on_click=tried,
+            args=(library.remove, store(), location.name),
+        ):
+            st.rerun()
         if st.button("Keep", key="keep"):
             st.rerun()

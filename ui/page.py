@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -45,6 +45,21 @@ def show_error(error: WeightscopeError) -> None:
     st.error(escape_markdown(error.message), icon=":material/warning:")
     if error.hint:
         st.caption(f":material/lightbulb: {escape_markdown(error.hint)}")
+
+
+def tried(action: Callable, *arguments) -> None:
+    """For a button's callback: do it; a WeightscopeError waits for the page's next `show_late_error`."""
+    try:
+        action(*arguments)
+    except WeightscopeError as error:
+        st.session_state["late_error"] = error
+
+
+def show_late_error() -> None:
+    """The error of the last callback, once."""
+    error = st.session_state.pop("late_error", None)
+    if error is not None:
+        show_error(error)
 
 
 def escape_markdown(text: str) -> str:

@@ -86,7 +86,7 @@ def pick_tensor(source: Source) -> TensorInfo | None:
     wanted = [info for info in source.infos() if is_wanted(places[info.name])]
     with tensor_column:
         if not wanted:
-            st.selectbox("Tensor", [], placeholder="No tensor in this layer has that role")
+            st.selectbox("Tensor", [], placeholder="No tensor in this layer has that role: widen the filters")
             return None
         name = _bound_selectbox(
             f"Tensor · {len(wanted):,} of {len(places):,}, type to search",
