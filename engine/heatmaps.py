@@ -12,7 +12,17 @@ from engine.folding import matrix_shape
 from engine.pooling import Blocks, Pool, as_float32, pool
 from engine.sources.base import Source, TensorInfo
 
-__all__ = ["Grid", "Viewport", "exact_value", "full_view", "largest_entry", "pool", "read_grid", "thumbnail"]
+__all__ = [
+    "Grid",
+    "Viewport",
+    "entry_text",
+    "exact_value",
+    "full_view",
+    "largest_entry",
+    "pool",
+    "read_grid",
+    "thumbnail",
+]
 
 READ_BYTES = 16 << 20
 """Stored bytes asked of a source at a time; chosen by us, so that no window, however large, fills the memory."""
@@ -131,7 +141,7 @@ def thumbnail(source: Source, info: TensorInfo, size: int = 32) -> np.ndarray:
 
 
 def exact_value(source: Source, info: TensorInfo, row: int, column: int) -> np.generic:
-    """The entry at (row, column) as stored: a numpy scalar of the stored type, whose `str` is its shortest exact text.
+    """The entry at (row, column) as stored: a numpy scalar of the stored type.
 
     Raises: MeasureError if the tensor, seen as a matrix, has no such entry.
     """
@@ -142,6 +152,19 @@ def exact_value(source: Source, info: TensorInfo, row: int, column: int) -> np.g
             "Rows and columns count from 0.",
         )
     return _window(source, info, (row, row + 1), (column, column + 1))[0, 0]
+
+
+def entry_text(value: np.generic) -> str:
+    """The shortest text that reads back as exactly this entry; types below 32 bits are spelled as float32.
+
+    "NaN", "+Inf" and "-Inf" for what is no number.
+    """
+    if value.dtype.kind in "iubc":
+        return str(value)
+    number = value if value.dtype.itemsize >= 4 else np.float32(value)
+    if np.isfinite(number):
+        return str(number)
+    return "NaN" if np.isnan(number) else ("+Inf" if number > 0 else "-Inf")
 
 
 def largest_entry(source: Source, info: TensorInfo, viewport: Viewport) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import engine.sources
 from engine.errors import MeasureError
 from engine.folding import matrix_shape
-from engine.heatmaps import Viewport, exact_value, full_view, largest_entry, read_grid, thumbnail
+from engine.heatmaps import Viewport, entry_text, exact_value, full_view, largest_entry, read_grid, thumbnail
 from engine.pooling import pool
 from engine.sources.base import Source, TensorInfo
 
@@ -168,6 +168,18 @@ def test_wide_types_keep_their_stored_entries_where_the_grid_is_exact(tmp_path, 
             assert value == array[0, 1] and value.dtype == array.dtype
         assert read_grid(opened, opened.info("ids"), Viewport(0, 1, 0, 2, 1, 1)).stored is None
         assert str(exact_value(opened, opened.info("ids"), 0, 0)) == "9007199254740993"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, np.float32, np.float64])
+def test_an_entrys_text_reads_back_as_exactly_that_entry(dtype):
+    for value in (np.random.default_rng(0).standard_normal(200) * 0.1).astype(dtype):
+        assert np.array(np.float64(entry_text(value))).astype(dtype) == value
+    assert entry_text(np.array(np.nan, dtype)[()]) == "NaN"
+
+
+def test_whole_numbers_truth_values_and_infinities_are_spelled_plainly():
+    values = [np.uint8(7), np.int64(-(2**60) - 1), np.bool_(True), np.float32(np.inf), np.float16(-np.inf)]
+    assert [entry_text(value) for value in values] == ["7", "-1152921504606846977", "True", "+Inf", "-Inf"]
 
 
 @pytest.mark.parametrize("place", [(-1, 0), (30, 0), (0, 20), (0, -1)])

@@ -25,7 +25,7 @@ import streamlit as st
 from engine.colour_limits import ColourLimits
 from engine.colour_maps import NAN_COLOUR, NEGINF_COLOUR, POSINF_COLOUR, colour_map, default_colour_map
 from engine.folding import matrix_shape
-from engine.heatmaps import Grid, Viewport, exact_value, full_view, largest_entry, read_grid
+from engine.heatmaps import Grid, Viewport, entry_text, exact_value, full_view, largest_entry, read_grid
 from engine.sources.base import Source, TensorInfo
 from ui.heatmap_canvas.message import encode_message
 from ui.heatmap_canvas.requests import View, asked_cell, asked_view, tile_window
@@ -183,7 +183,7 @@ def _selected(source: Source, info: TensorInfo, place: Viewport | tuple[int, int
     if not (0 <= row < rows and 0 <= column < columns):
         return None
     value = exact_value(source, info, row, column)
-    return SelectedEntry(row, column, value, str(value))
+    return SelectedEntry(row, column, value, entry_text(value))
 
 
 def _colours(colours: Colours) -> dict:
