@@ -115,8 +115,8 @@ class Readings:
         with self._database.reading() as connection:
             condition, values = "true", []
             if model is not None:
-                condition = "model = (SELECT name FROM model WHERE id = ?)"
-                values = [model_key(connection, model)]
+                found = first_row(connection, "SELECT name FROM model WHERE id = ?", [model_key(connection, model)])
+                condition, values = "model = ?", list(found or [None])
             statement = f"SELECT * FROM {view} WHERE {condition} ORDER BY {order}"  # noqa: S608 — names of ours
             frame = connection.sql(statement, params=values).to_arrow_table().to_pandas()
         return frame.astype({"layer": "Int64"}) if "layer" in frame else frame

@@ -15,7 +15,7 @@ import duckdb
 
 from engine.errors import StorageError
 from storage.connection import Connection, connect, first_row
-from storage.measures import learn_measures
+from storage.measures import Measures, learn_measures
 from storage.views import create_views
 
 COPY_TRIES = 20
@@ -80,7 +80,7 @@ def is_current(connection: duckdb.DuckDBPyConnection, path: Path, migrations: tu
     return found == known
 
 
-def create_database(file: Connection, migrations: tuple[Migration, ...], measures: dict) -> None:
+def create_database(file: Connection, migrations: tuple[Migration, ...], measures: Measures) -> None:
     """Make the database beside its place and move it there whole, so that a kill leaves no half-made file.
 
     If another process was faster, its file stays and ours is dropped.
@@ -104,7 +104,7 @@ def create_database(file: Connection, migrations: tuple[Migration, ...], measure
         ) from error
 
 
-def upgrade_database(file: Connection, migrations: tuple[Migration, ...], measures: dict) -> None:
+def upgrade_database(file: Connection, migrations: tuple[Migration, ...], measures: Measures) -> None:
     """Bring an older database to this program's schema; a copy of the old one stays beside it.
 
     Two processes may do this at once: the second finds nothing left to do.
@@ -119,13 +119,31 @@ def upgrade_database(file: Connection, migrations: tuple[Migration, ...], measur
         copied = copy_database(file, backup)
         with file.open(read_only=False) as connection:
             if identity(file.path) == copied and not is_current(connection, file.path, migrations):
-                run_migrations(connection, migrations[version:], measures)
+                _run_or_drop(backup, connection, version, migrations, measures)
                 return
         backup.unlink()  # another process wrote between the copy and the lock: the copy would not be the old state
     raise StorageError(f"The database {file.path} changed all the time while it was to be upgraded.", "Try again.")
 
 
-def run_migrations(connection: duckdb.DuckDBPyConnection, migrations: tuple[Migration, ...], measures: dict) -> None:
+def _run_or_drop(
+    backup: Path,
+    connection: duckdb.DuckDBPyConnection,
+    version: int,
+    migrations: tuple[Migration, ...],
+    measures: Measures,
+) -> None:
+    """Run what is new; the backup of a database that stayed as it was is dropped, or each try would leave one."""
+    try:
+        run_migrations(connection, migrations[version:], measures)
+    except BaseException:
+        if first_row(connection, "SELECT max(version) FROM schema_migration") == (version,):
+            backup.unlink()
+        raise
+
+
+def run_migrations(
+    connection: duckdb.DuckDBPyConnection, migrations: tuple[Migration, ...], measures: Measures
+) -> None:
     """Run and record each migration in a transaction of its own, with the generated views made anew."""
     for step in migrations:
         connection.execute("BEGIN")
@@ -162,11 +180,22 @@ def copy_database(file: Connection, target: Path) -> tuple[int, int]:
                 continue
             # On POSIX, closing any handle of the file gives up the lock; so the copy is the last thing done under it.
             found = identity(file.path)
-            part = target.with_name(target.name + ".part")
-            shutil.copyfile(file.path, part)
-            part.replace(target)
+            _copy_whole(file.path, target)
             return found
     raise StorageError(f"The database {file.path} changed all the time while it was to be copied.", "Try again.")
+
+
+def _copy_whole(path: Path, target: Path) -> None:
+    """Copy a file so that the target is there whole or not at all."""
+    part = target.with_name(target.name + ".part")
+    try:
+        shutil.copyfile(path, part)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(
+            f"The database {path} cannot be copied to {target}: {error.strerror or error}.", "Free some space there."
+        ) from error
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -8,7 +8,6 @@ import threading
 import weakref
 from pathlib import Path
 
-from engine.errors import StorageError
 from storage.database import Database
 from storage.schema import copy_database, identity
 
@@ -32,13 +31,7 @@ class Snapshot:
         self.spill = folder / "spill"
         self.spill.mkdir()
         self.path = folder / database.path.name  # the same name: views know their database by it
-        try:
-            self.state = copy_database(database.file, self.path)
-        except OSError as error:
-            raise StorageError(
-                f"The database {database.path} cannot be copied to {folder}: {error.strerror or error}.",
-                "Free some space there, or set TMPDIR to another folder.",
-            ) from error
+        self.state = copy_database(database.file, self.path)
 
 
 def snapshot_of(database: Database) -> Snapshot:

@@ -1,4 +1,8 @@
-"""The wide views, generated from the measures that the database knows: a new measure needs no migration."""
+"""The wide views, generated from the measures that the database knows: a new measure needs no migration.
+
+They are made anew when the measures change and at the end of every migration; so a change of the SQL below needs one,
+be it only a comment.
+"""
 
 from __future__ import annotations
 
@@ -92,17 +96,18 @@ def _create_tensor_stats(connection: duckdb.DuckDBPyConnection, measures: list[_
         for measure in measures
     }
     picks = "".join(
-        f", max(value) FILTER (measure = {literal(measure.name)}) AS {quoted(measure.name)}" for measure in measures
+        f", max(x.value) FILTER (x.measure = {literal(measure.name)}) AS {quoted(measure.name)}" for measure in measures
     )
     _create(
         connection,
         "tensor_stats",
         "One row for each tensor of each measured model, with every measure in a column of its own.",
         _TENSOR_COLUMNS | values,
+        # The name is joined inside too: a condition on it then reaches the scan, and one model costs one model's rows.
         "FROM tensor t JOIN model m ON m.id = t.model "  # noqa: S608 — names are quoted
         "LEFT JOIN tensor_failure f ON f.model = t.model AND f.tensor = t.tensor "
-        f"LEFT JOIN (SELECT model, tensor{picks} FROM measurement GROUP BY model, tensor) v "
-        "ON v.model = t.model AND v.tensor = t.tensor",
+        f"LEFT JOIN (SELECT n.name, x.model, x.tensor{picks} FROM measurement x JOIN model n ON n.id = x.model "
+        "GROUP BY n.name, x.model, x.tensor) v ON v.model = t.model AND v.tensor = t.tensor AND v.name = m.name",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import StorageError
 from storage.database import Database
-from storage.schema import Migration, load_migrations
+from storage.schema import Migration, copy_database, load_migrations
 from storage.store import Store
 from tests.storage.made import SETTINGS, make_model
 
@@ -80,7 +80,17 @@ def test_a_migration_that_fails_changes_nothing(store, rows_of):
     with pytest.raises(StorageError, match="nowhere"):
         newer_database(store, broken).ensure()
     assert rows_of(store.path) == before
+    assert [entry.name for entry in store.folder.iterdir()] == ["weightscope.duckdb"], (
+        "no backup of what did not change"
+    )
     assert [summary.name for summary in store.models()] == ["small"]
+
+
+def test_a_copy_that_has_no_room_is_a_clear_error(store, tmp_path):
+    store.models()
+    with pytest.raises(StorageError, match="cannot be copied"):
+        copy_database(store._database.file, tmp_path / "missing" / "copy.duckdb")
+    assert store.models() == []
 
 
 def test_threads_that_upgrade_at_once_all_end_right(store):
