@@ -95,7 +95,8 @@ def extract(
             _store(store, location, source, records, content_hash=content_hash, elapsed_s=time.monotonic() - begin_s)
             if staging:
                 staging.clear()
-        seen = replace(describe(source, location.origin, location.name), content_hash=content_hash)
+        seen = describe(source, location.origin, location.name)
+        seen = replace(seen, fingerprint=fingerprint, content_hash=content_hash)  # of the files that were hashed
         if seen != replace(location, added_at=None):
             store.add_location(seen)
         return ExtractOutcome(
@@ -115,18 +116,19 @@ def _measure(
     source: Source, fingerprint: str, staging: Staging | None, settings: ExtractSettings, report: Report
 ) -> tuple[tuple[TensorRecord, ...], int]:
     """Every tensor's record in file order, and how many came from an earlier run."""
-    infos = source.infos()
     Meter(report, "preparing kernels")
     warm_up()
     meter = Meter(report, "measuring", source.num_bytes)
-    records, num_resumed = [], 0
-    for position, info in enumerate(infos):
+    records, num_resumed, end = [], 0, 0
+    for position, info in enumerate(source.infos()):
+        end += info.num_bytes
         record = staging.take(position, info, report.log) if staging else None
         if record is not None:
             num_resumed += 1
             meter.skip(info.num_bytes)
         else:
             record = _measure_one(source, info, settings, meter, report)
+            meter.reach(end, info.name)
             _check_unchanged(source, fingerprint)
             if staging and record.reading.error is None:
                 staging.keep(position, record)

@@ -97,6 +97,11 @@ class Meter:
         self._done += units
         self.say(current)
 
+    def reach(self, done: int, current: str = "") -> None:
+        """So many units are done since the phase began, whatever was counted on the way."""
+        self._done = done
+        self.say(current)
+
     def skip(self, units: int) -> None:
         """So many units were done by an earlier run: they count as done but not into the rate."""
         self._done += units

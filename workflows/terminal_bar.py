@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tqdm import tqdm
 
 from workflows.reports import Progress, Report
@@ -32,7 +34,7 @@ class BarReport(Report):
         self._bar.update(progress.done - self._bar.n)
 
     def log(self, text: str) -> None:
-        tqdm.write(text.rstrip())
+        tqdm.write(text.rstrip(), file=sys.stderr)
 
     def close(self) -> None:
         if self._bar is not None:

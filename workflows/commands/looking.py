@@ -115,18 +115,19 @@ def sql(arguments: argparse.Namespace) -> int:
     from storage.store import Store
 
     result = Store(arguments.data).query(arguments.query, max_rows=arguments.rows)
-    table = result.table
     if arguments.csv:
         import pyarrow.csv
 
         sys.stdout.flush()
-        pyarrow.csv.write_csv(table, sys.stdout.buffer)
-    elif arguments.json:
-        rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        pyarrow.csv.write_csv(result.table, sys.stdout.buffer)
     else:
-        rows = [list(row.values()) for row in table.to_pylist()]
-        print(text_table(table.column_names, rows, _width()))
+        rows = list(zip(*(column.to_pylist() for column in result.table.columns), strict=True))
+        if arguments.json:
+            names = list(result.to_pandas().columns)  # two columns of one name are told apart there
+            records = [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in rows]
+            print(json.dumps(records, ensure_ascii=False, indent=1))
+        else:
+            print(text_table(result.columns, rows, _width()))
     if result.truncated:
-        print(f"only the first {arguments.rows:,} rows; --rows N gives more", file=sys.stderr)
+        print(f"only the first {result.num_rows:,} rows; --rows N gives more", file=sys.stderr)
     return 0
