@@ -18,6 +18,8 @@ from workflows.wording import bytes_text, count_text
 LIVE_LIMIT_BYTES = 512 * 1000**2
 """Checkpoints up to this size get their picture without being measured first: pooling takes well under a second."""
 
+MOST_CARDS = 9
+
 _STATUS_BADGES = {
     "new": ("not measured", "gray", ":material/radio_button_unchecked:"),
     "measured": ("measured", "green", ":material/straighten:"),
@@ -74,7 +76,7 @@ def _strip_picture(thumbnails: dict[str, np.ndarray]) -> bytes | None:
 
 
 def model_cards() -> None:
-    """The known models as cards, at most nine; the Zoo has them all."""
+    """The known models as cards, at most `MOST_CARDS`; the Zoo has them all."""
     known = library.locations(store())
     if not known:
         st.info(
@@ -82,11 +84,11 @@ def model_cards() -> None:
             icon=":material/search:",
         )
         return
-    columns = st.columns(3)
-    for position, location in enumerate(known[:9]):
-        with columns[position % 3], user_errors():
-            _card(location)
-    if len(known) > 9:
+    for first in range(0, min(len(known), MOST_CARDS), 3):
+        for column, location in zip(st.columns(3), known[first : first + 3], strict=False):
+            with column, user_errors():
+                _card(location)
+    if len(known) > MOST_CARDS:
         st.page_link("pages/1_Zoo.py", label=f"All {len(known)} models", icon=":material/inventory_2:")
 
 

@@ -123,7 +123,9 @@ def _first_look(infos: list[TensorInfo], places: dict[str, Place]) -> TensorInfo
 
 
 def _forget_view() -> None:
+    """Another tensor is seen whole at first."""
     st.session_state["view"] = ""
+    st.session_state.pop("view_start", None)
 
 
 def _filter(label: str, options: list[str], *, key: str) -> str:
@@ -139,15 +141,18 @@ def _bound_selectbox(label: str, options: list[str], *, key: str, default: str, 
     The box has no default of its own (index=None), because Streamlit leaves a default out of the URL and a shared link
     must keep meaning the same model after others were added.
     """
+    is_new = key not in st.session_state
     asked = st.session_state.get(key, st.query_params.get(key))
     if asked not in options:
-        came_from_url = key not in st.session_state
-        if asked and came_from_url:
+        if asked and is_new:
             st.warning(
                 f"There is no {what} “{escape_markdown(asked)}” here. Showing another one.", icon=":material/link_off:"
             )
-        st.session_state[key] = default
-        if not came_from_url:
+        if not is_new:
             _forget_view()
+        st.session_state[key] = default
+    if key not in st.query_params and (is_new or asked in options):
+        # Streamlit writes a value to the URL when it changes, but not one the widget is born with.
+        st.query_params[key] = st.session_state[key]
     chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=_forget_view)
     return chosen if chosen is not None else default
