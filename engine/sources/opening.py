@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -38,7 +39,7 @@ def _located(path_or_name: str | Path) -> Path:
     text = str(path_or_name)
     if not text or "\0" in text:
         raise SourceNotFoundError(f"{text!r} is no path.", "Give a file, a folder, or a name such as owner/model.")
-    path = Path(text).expanduser().absolute()
+    path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - unlike Path.expanduser it never fails
     if path.exists():
         return path
     if is_hub_name(text):
@@ -54,8 +55,7 @@ def _open_path(path: Path) -> Source:
         raise UnsupportedFormatError(f"{path} is neither a file nor a folder.", _reads())
     if path.name.endswith(_INDEX_SUFFIX):
         return _open_index(path, path)
-    file_format = _format_of(path)
-    return FileSource(file_format.name, path, path.parent, {path.name: file_format.open_file(path, path.name)})
+    return _open_files(path, path.parent, [path.name])
 
 
 def _format_of(path: Path) -> Format:
@@ -78,13 +78,13 @@ def _open_folder(folder: Path) -> Source:
         weights = [n for n in names if Path(n).suffix.lower() in file_format.suffixes and n not in file_format.others]
         whole = [name for name in file_format.whole if name in weights]
         if whole:
-            return _open_files(folder, file_format, whole)
+            return _open_files(folder, folder, whole)
         index = _index_in(folder, file_format, names)
         if index is not None:
             return _open_index(index, folder)
         if weights:
             _check_complete(folder, weights)
-            return _open_files(folder, file_format, weights)
+            return _open_files(folder, folder, weights)
     below = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _holds_weights(path)]
     hint = f"Open one of its folders: {', '.join(below[:8])}." if below else _reads()
     raise UnsupportedFormatError(f"The folder {folder} holds no weights that Weightscope can read.", hint)
@@ -95,9 +95,10 @@ def _holds_weights(folder: Path) -> bool:
     return any(path.suffix.lower() in suffixes for path in folder.iterdir())
 
 
-def _open_files(folder: Path, file_format: Format, names: list[str]) -> Source:
-    parts = {name: _format_of(folder / name).open_file(folder / name, name) for name in names}
-    return FileSource(file_format.name, folder, folder, parts)
+def _open_files(location: Path, folder: Path, names: list[str], weight_map: dict[str, str] | None = None) -> Source:
+    formats = {name: _format_of(folder / name) for name in names}
+    parts = {name: formats[name].open_file(folder / name, name) for name in names}
+    return FileSource(formats[names[0]].name, location, folder, parts, weight_map)
 
 
 def _index_in(folder: Path, file_format: Format, names: list[str]) -> Path | None:
@@ -111,11 +112,7 @@ def _index_in(folder: Path, file_format: Format, names: list[str]) -> Path | Non
 
 def _open_index(index: Path, location: Path) -> Source:
     weight_map = read_index(index)
-    folder = index.parent
-    names = sorted(set(weight_map.values()))
-    formats = {name: _format_of(folder / name) for name in names}
-    parts = {name: formats[name].open_file(folder / name, name) for name in names}
-    return FileSource(formats[names[0]].name, location, folder, parts, weight_map)
+    return _open_files(location, index.parent, sorted(set(weight_map.values())), weight_map)
 
 
 def _check_complete(folder: Path, names: list[str]) -> None:

@@ -69,11 +69,19 @@ class SafetensorsFile(WeightFile):
     def _mapped(self) -> mmap.mmap:
         with self._lock:
             if self._map is None:
-                with self.path.open("rb") as file:
-                    if _stamp(file.fileno()) != self._stamp:
-                        raise SourceError(f"{self.path} changed after it was opened.", "Open the checkpoint again.")
-                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                try:
+                    self._map = self._new_map()
+                except OSError as error:
+                    raise SourceError(
+                        f"{self.path} cannot be read any more: {error.strerror or error}.", "Was it moved or deleted?"
+                    ) from error
             return self._map
+
+    def _new_map(self) -> mmap.mmap:
+        with self.path.open("rb") as file:
+            if _stamp(file.fileno()) != self._stamp:
+                raise SourceError(f"{self.path} changed after it was opened.", "Open the checkpoint again.")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _stamp(descriptor: int) -> tuple[int, int]:

@@ -131,7 +131,9 @@ def test_hidden_files_and_folders_named_like_weights_are_passed_over(tmp_path, w
     assert names(open_source(tmp_path)) == ["a.weight"]
 
 
-@pytest.mark.parametrize("text", ["", "no/such/folder/here", "a\0b", "/no/such/file.safetensors", "x" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "no/such/folder/here", "a\0b", "/no/such/file.safetensors", "x" * 5000, "~nobody-here/x"]
+)
 def test_what_is_not_there_is_not_found(text):
     with pytest.raises(SourceError) as caught:
         open_source(text)

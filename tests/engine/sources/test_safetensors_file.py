@@ -208,11 +208,15 @@ def test_arrays_outlive_the_source_and_a_closed_source_reads_again(tmp_path, wri
     assert source.read("x").sum() == 499500
 
 
-def test_a_file_replaced_after_opening_is_refused(tmp_path, write_safetensors):
+def test_a_file_replaced_or_deleted_after_opening_is_refused(tmp_path, write_safetensors):
     path = write_safetensors(tmp_path / "x.safetensors", {"x": np.zeros(3)})
     source = open_source(path)
     write_safetensors(path, {"x": np.zeros(4)})
     with pytest.raises(SourceError, match="changed") as caught:
+        source.read("x")
+    assert caught.value.hint
+    path.unlink()
+    with pytest.raises(SourceError, match="cannot be read any more") as caught:
         source.read("x")
     assert caught.value.hint
 

@@ -120,6 +120,17 @@ def test_a_file_without_tensors_is_refused(save):
             open_source(save(value))
 
 
+def test_an_old_file_too_large_for_memory_is_refused_and_an_archive_is_not(tmp_path, monkeypatch):
+    from engine.sources import torch_load
+
+    monkeypatch.setattr(torch_load, "MAX_LEGACY_BYTES", 100)
+    torch.save({"x": torch.ones(100)}, tmp_path / "x.pt")
+    assert len(open_source(tmp_path / "x.pt").infos()) == 1
+    torch.save({"x": torch.ones(100)}, tmp_path / "x.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(UnsupportedFormatError, match="old format"):
+        open_source(tmp_path / "x.pt")
+
+
 def test_a_sharded_bin_with_its_index_opens_as_one(tmp_path, write_index):
     torch.save({"a": torch.ones(2)}, tmp_path / "pytorch_model-00001-of-00002.bin")
     torch.save({"b": torch.ones(3)}, tmp_path / "pytorch_model-00002-of-00002.bin")
