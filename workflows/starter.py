@@ -25,8 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes to its parser."""
     parser.add_argument("--folder", type=Path, default=BUNDLED, help="where the two checkpoint folders go: %(default)s")
     parser.add_argument("--overwrite", action="store_true", help="replace checkpoints that are already there")
-    parser.add_argument("--steps", type=int, help="updates at the most, for a shorter or longer training")
-    parser.add_argument("--threads", type=int, help="processor threads; only the same number gives the same bits")
+    parser.add_argument("--steps", type=_positive, metavar="N", help="train for at most N updates")
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="processor threads; only the same number gives the same bits"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,6 +49,12 @@ def run(args: argparse.Namespace) -> int:
             f"{held_out.bits_per_byte:.3f} bits per byte"
         )
     return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _print_progress(progress: PretrainingProgress) -> None:

@@ -111,9 +111,9 @@ def _measurements(facts: StarterFacts) -> str:
             *rows,
             "",
             "Measured on the saved bf16 weights, computed in fp32. Held-out text was neither learnt nor used to choose",
-            f"anything ({test.num_tokens:,} tokens, {test.num_bytes:,} bytes); validation text chose settings and step.",
-            f"Every token is priced once, in windows of {context} that move by {context // 2}. Perplexity is per token of the",
-            "model's own tokenizer; bits per byte compare between tokenizers.",
+            f"anything ({test.num_tokens:,} tokens, {test.num_bytes:,} bytes); validation text chose settings and",
+            f"step. Every token is priced once, in windows of {context} that move by {context // 2}. Perplexity is per",
+            "token of the model's own tokenizer; bits per byte compare between tokenizers.",
         ]
     )
 
@@ -146,7 +146,7 @@ def _data(facts: StarterFacts) -> str:
             "© Python Software Foundation, PSF License; read from the running Python, not part of this repository.",
             f"SHA-256 of all topics: `{facts.corpus_hash}`.",
             "",
-            f"Whole topics are held out. Topics with a common run of {OVERLAP_CHARACTERS} characters (white space aside)",
+            f"Whole topics are held out. Topics with {OVERLAP_CHARACTERS} characters in common (white space aside)",
             "stay on one side, and a paragraph that returns among them is kept once; all before windows are cut.",
             "",
             "| part | topics | bytes |",

@@ -25,7 +25,7 @@ class DecoderShape:
     heads: int = 4
     ffn_width: int = 384
     context: int = 256
-    initializer_range: float = 0.02
+    initializer_range: float = 0.05
 
 
 def new_decoder(shape: DecoderShape, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaForCausalLM:

@@ -31,10 +31,10 @@ class PretrainingSettings:
         seed: draws windows and dropout.
     """
 
-    steps: int = 1500
-    batch_size: int = 16
+    steps: int = 2500
+    batch_size: int = 4
     context: int = 256
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     warmup_steps: int = 100
     final_share: float = 0.05
     weight_decay: float = 0.1
@@ -182,7 +182,7 @@ def _copy(model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
 @contextlib.contextmanager
 def reproducible(seed: int, threads: int) -> Iterator[None]:
     """Random numbers from the seed, a fixed number of threads, only repeatable kernels; all put back afterwards."""
-    threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads_before, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
@@ -190,7 +190,7 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(threads_before)
             torch.use_deterministic_algorithms(was_deterministic)
 
 
