@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,20 @@ from storage.store import Store
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory) -> Path:
+    made = Store(tmp_path_factory.mktemp("empty"))
+    made.models()
+    return made.path
+
+
 @pytest.fixture
-def store(tmp_path) -> Store:
-    return Store(tmp_path / "data")
+def store(tmp_path, _empty_database) -> Store:
+    """A store with an empty database (copied, for making one takes a while)."""
+    made = Store(tmp_path / "data")
+    made.folder.mkdir()
+    shutil.copyfile(_empty_database, made.path)
+    return made
 
 
 @pytest.fixture

@@ -77,9 +77,9 @@ def test_two_processes_that_save_different_models_save_them_all(store, start_pro
 def test_a_reader_in_a_loop_sees_no_torn_model_and_stops_no_writer(store, start_program):
     store.models()
     reader = start_program("tests/storage/reader.py", str(store.path))
-    writer = start_program("-m", "tests.storage.writer", str(store.folder), "m", "12")
+    writer = start_program("-m", "tests.storage.writer", str(store.folder), "m", "8")
     out, error = writer.communicate(timeout=120)
-    assert (writer.returncode, out.count("True")) == (0, 12), error
+    assert (writer.returncode, out.count("True")) == (0, 8), error
     store.path.with_name("stop").touch()
     out, error = reader.communicate(timeout=60)
     assert reader.returncode == 0, error

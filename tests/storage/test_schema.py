@@ -21,6 +21,12 @@ NEXT = Migration(
 )
 
 
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """A store that has no database yet."""
+    return Store(tmp_path / "data")
+
+
 def newer_database(store: Store, step: Migration = NEXT) -> Database:
     return Database(store.path, 1.0, migrations=(*load_migrations(), step))
 
