@@ -102,7 +102,7 @@ class HeatmapCanvas {
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1]) [this.canvas.width, this.canvas.height] = pixels;
     if (this.hover) this.point(this.lastPoint); // finer numbers may have come
     this.draw();
-    if (this.isCoarse()) this.ask(QUIET_MS);
+    if (this.isCoarse() && this.wanted() !== this.asked) this.ask(QUIET_MS); // once: the answer is bounded
   }
 
   // Whether the visible part could be shown finer than the tiles at hand allow.
@@ -164,13 +164,20 @@ class HeatmapCanvas {
     this.timer = setTimeout(() => this.request(), Math.max(0, Math.min(delay, this.firstAsk + PATIENCE_MS - now)));
   }
 
+  // The window and the pixels it has, as text: what the server is asked about.
+  wanted() {
+    const { view, plot, ratio } = this;
+    const window = [view.r0, view.r1, view.c0, view.c1];
+    return JSON.stringify({ window, pixels: [Math.round(plot.height * ratio), Math.round(plot.width * ratio)] });
+  }
+
   request() {
     this.timer = 0;
     this.sequence += 1;
+    this.asked = this.wanted();
     this.send("view", {
       view_id: this.header.view_id,
-      window: [this.view.r0, this.view.r1, this.view.c0, this.view.c1],
-      pixels: [Math.round(this.plot.height * this.ratio), Math.round(this.plot.width * this.ratio)],
+      ...JSON.parse(this.asked),
       sequence: this.sequence,
       overview: this.overview() ? this.header.tensor_id : "",
     });

@@ -150,11 +150,12 @@ const Gestures = {
       this.leave();
       return;
     }
-    const { view, plot, ratio } = this;
+    const { view, plot } = this;
     const row = view.r0 + share[1] * (view.r1 - view.r0), column = view.c0 + share[0] * (view.c1 - view.c0);
     const tile = [...this.tiles].reverse().find((t) => t.holds(row, column));
     if (!tile) return;
-    this.hover = tile.cell(row, column, tile.level(view, plot.width * ratio, plot.height * ratio));
+    // At the size of CSS pixels: that is how finely a pointer points, also on a dense screen.
+    this.hover = tile.cell(row, column, tile.level(view, plot.width, plot.height));
     this.showTip(event);
     this.draw();
   },

@@ -96,8 +96,9 @@ def tile_window(view: View, shape: tuple[int, int], asked: AskedView | None, def
     view while it still does, so that a drag shows single entries at once.
     """
     height, width = (asked.height, asked.width) if asked else default
-    shrink = min(1.0, math.sqrt(MOST_CELLS / (height * width)))
-    height, width = int(height * shrink), int(width * shrink)
+    height, width = min(height, shape[0]), min(width, shape[1])
+    shrink = min(1.0, math.sqrt(MOST_CELLS / max(1, height * width)))
+    height, width = max(1, int(height * shrink)), max(1, int(width * shrink))
     rows = _with_margin(view.row_start, view.row_stop, height)
     columns = _with_margin(view.column_start, view.column_stop, width)
     return Viewport(*rows, *columns, height, width).clipped(shape)
