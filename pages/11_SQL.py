@@ -11,18 +11,16 @@ page_setup(
     "Query everything that was measured. Queries see a read-only snapshot: nothing here can change or leak data.",
 )
 
-MAX_ROWS = 10_000
-
 with user_errors():
-    chosen = examples()
+    examples()
     with st.form("query", border=False):
-        sql = st.text_area("Query", key="q", bind="query-params", height=180, placeholder=chosen)
+        sql = st.text_area("Query", key="q", bind="query-params", height=200, placeholder="FROM model_stats")
         is_asked = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
     if sql and sql.strip():
         with st.spinner("Running …"):
-            result = store().query(sql, max_rows=MAX_ROWS)
+            result = store().query(sql)
         result_table(result)
     elif is_asked:
-        st.caption("Type a query, or take one of the examples above.")
+        st.caption("Type a query, or take one of the worked ones above.")
 with user_errors():
     schema()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "sql.md"
-_QUERY = re.compile(r"^### (?:\d+\. )?(?P<title>.+?)\n.*?^```sql\n(?P<sql>.*?)^```", re.MULTILINE | re.DOTALL)
+_QUERY = re.compile(r"^\*\*\d+\. (?P<title>.+?)\*\*.*?^```sql\n(?P<sql>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def worked_queries() -> dict[str, str]:

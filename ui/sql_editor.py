@@ -9,21 +9,27 @@ from storage.worked_queries import worked_queries
 from ui.page import store
 
 
-def examples() -> str:
-    """Buttons that put a worked query into the editor. Returns a placeholder."""
-    with st.container(horizontal=True):
-        for title, sql in worked_queries().items():
-            st.button(title, key=f"example-{title}", on_click=_use, args=(sql,), help=f"```sql\n{sql}\n```")
-    return "from model_stats"
+def examples() -> None:
+    """A picker that puts a worked query of docs/sql.md into the editor."""
+    known = worked_queries()
+    st.selectbox(
+        "Worked queries",
+        list(known),
+        index=None,
+        key="worked_query",
+        placeholder=f"Take one of {len(known)} worked queries, and change it to your liking",
+        on_change=_use,
+        args=(known,),
+    )
 
 
-def _use(sql: str) -> None:
-    st.session_state["q"] = sql
+def _use(known: dict[str, str]) -> None:
+    st.session_state["q"] = known.get(st.session_state["worked_query"], "")
 
 
 def result_table(result: QueryResult) -> None:
     """Rows as a table, with their number, the time taken, and a CSV download."""
-    table = result.table.to_pandas()
+    table = result.to_pandas()
     words = f"{len(table):,} row{'' if len(table) == 1 else 's'} in {result.elapsed_s:.2f} s"
     if result.truncated:
         words += f" (only the first {len(table):,} are shown: add a limit or an aggregate)"
@@ -39,9 +45,7 @@ def result_table(result: QueryResult) -> None:
 def schema() -> None:
     """Tables and views with what they hold; each opens to its columns."""
     st.subheader("Tables", anchor=False)
-    st.caption(
-        "`docs/sql.md` has worked queries. From a terminal: `duckdb data/weightscope.duckdb`, also while this app runs."
-    )
+    st.caption(f"From a terminal, also while this app runs: `duckdb -readonly {store().path}`")
     for table in store().tables():
         with st.expander(f"**{table.name}** · {table.comment}"):
             st.dataframe(
