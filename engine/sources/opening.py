@@ -39,7 +39,8 @@ def _located(path_or_name: str | Path) -> Path:
     text = str(path_or_name)
     if not text or "\0" in text:
         raise SourceNotFoundError(f"{text!r} is no path.", "Give a file, a folder, or a name such as owner/model.")
-    path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - unlike Path.expanduser it never fails
+    # Unlike Path.expanduser this never fails; unlike Path.resolve it keeps links, whose names people know.
+    path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
     if path.exists():
         return path
     if is_hub_name(text):
