@@ -15,8 +15,8 @@ from numba.extending import register_jitable
 
 from engine.measures.compilation import array, kernel
 
-BLOCK = 4096
-"""Weights taken at once through the inner loops of `scan`, so that they stay in the first-level cache."""
+BLOCK = 8192
+"""Weights taken at once through the inner loops of `scan`, so that they stay in the nearest caches; measured."""
 
 # Sums may be reordered, but NaN and Inf keep their meaning.
 _inner = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
@@ -146,7 +146,9 @@ def _pattern_extremes(bits, signed):
 
 @register_jitable
 def _key(pattern, sign):
-    return pattern ^ (sign | (sign - np.uint64(1))) if pattern & sign else pattern | sign
+    """The key of a pattern (uint64), without a branch: all bits turn where the sign is set, else the sign alone."""
+    is_negative = np.uint64((pattern & sign) != 0)
+    return pattern ^ (is_negative * (sign - np.uint64(1)) | sign)
 
 
 @register_jitable
@@ -187,21 +189,26 @@ def _keep_finite(values, kept, special):
 
 
 @register_jitable
-def _count_tops(bits, top_shift, table):
+def _count_tops(bits, words, top_shift, table):
+    """Count the upper 16 bits of patterns, given also as 64-bit words: of 32-bit patterns, two to a word."""
     even, odd, one = table[0], table[1], np.uint32(1)
-    for i in range(0, bits.size - 1, 2):
-        even[bits[i] >> top_shift] += one
-        odd[bits[i + 1] >> top_shift] += one
-    if bits.size % 2:
-        even[bits[bits.size - 1] >> top_shift] += one
-
-
-def _same_memory(floating, unsigned, signed, readonly):
-    return types.Tuple([array(each, readonly=readonly) for each in (floating, unsigned, signed)])
+    if top_shift == 16:
+        for i in range(words.size):
+            even[(words[i] >> np.uint64(16)) & np.uint64(0xFFFF)] += one
+            odd[words[i] >> np.uint64(48)] += one
+        if bits.size % 2:
+            even[bits[bits.size - 1] >> top_shift] += one
+    else:
+        for i in range(0, words.size - 1, 2):
+            even[words[i] >> np.uint64(48)] += one
+            odd[words[i + 1] >> np.uint64(48)] += one
+        if words.size % 2:
+            even[words[words.size - 1] >> np.uint64(48)] += one
 
 
 def _scan_signature(floating, unsigned, signed):
-    memory, kept = _same_memory(floating, unsigned, signed, True), _same_memory(floating, unsigned, signed, False)
+    memory = types.Tuple([array(each, readonly=True) for each in (floating, unsigned, signed, uint64)])
+    kept = types.Tuple([array(each) for each in (floating, unsigned, signed)])
     return memory, unsigned, array(uint32, 2), array(int64), array(uint64), kept
 
 
@@ -209,16 +216,20 @@ def _scan_signature(floating, unsigned, signed):
 def scan(memory, top_shift, table, special, extremes, kept):
     """Moment sums, extremes, special values and the histogram of tops of one slice, block by block.
 
+    The plain sums come first, for they run ahead of the memory; the table of tops last, from the cache.
+
     Args:
-        memory: (values, bits, signed), each (n,): the same memory as floats, unsigned and signed integers.
+        memory: (values, bits, signed, words): the same memory as (n,) floats, unsigned and signed integers, and as
+            64-bit words, as many as are full.
         top_shift: width of a pattern less 16.
         table: (2, 65536) uint32, counts of tops, special values included; added to.
         special: (4,) int64, numbers of zeros, NaN, +Inf, −Inf; added to.
         extremes: (2,) uint64, smallest and largest key of a finite value; narrowed.
-        kept: as `memory`, (BLOCK,) each, scratch.
+        kept: (values, bits, signed), (BLOCK,) each, scratch.
     Returns: the moment sums of the finite values, as in `merge`.
     """
-    values, bits, signed = memory
+    values, bits, signed, words = memory
+    per_word = 2 if top_shift == 16 else 1
     sign = np.uint64(1) << np.uint64(top_shift + 15)
     infinity = np.uint64(0x7F800000) if top_shift == 16 else np.uint64(0x7FF0000000000000)
     highest, lowest = infinity | sign, _key(infinity | sign, sign)
@@ -226,18 +237,19 @@ def scan(memory, top_shift, table, special, extremes, kept):
     for start in range(0, values.size, BLOCK):
         stop = min(start + BLOCK, values.size)
         finite = values[start:stop]
+        block = _block_sums(finite, shift)
         smallest, largest, has_zero = _key_extremes(bits[start:stop], signed[start:stop], sign)
         if smallest <= lowest or largest >= highest:
             n = _keep_finite(finite, kept[0], special)
             finite = kept[0][:n]
             if n > 0:
+                block = _block_sums(finite, shift)
                 smallest, largest, has_zero = _key_extremes(kept[1][:n], kept[2][:n], sign)
-        _count_tops(bits[start:stop], top_shift, table)
+        _count_tops(bits[start:stop], words[start // per_word : stop // per_word], top_shift, table)
         if finite.size > 0:
             extremes[0], extremes[1] = min(extremes[0], smallest), max(extremes[1], largest)
             if has_zero:
                 special[0] += _num_zero(finite)
-            block = _block_sums(finite, shift)
             sums, shift = merge(sums, block), block[1] + block[2]
     return sums
 
@@ -257,42 +269,69 @@ def _sift(bits, top_shift, wanted, kept):
     return n
 
 
+@register_jitable
+def _split(patterns, top_shift, kind_of, with_table, with_edges):
+    """Sort sifted patterns into those whose top has a table, one edge (moved up in place) or several; three numbers."""
+    num_table, num_single, num_several = np.uint64(0), np.uint64(0), np.uint64(0)
+    for i in range(patterns.size):  # without a branch, for the order is random
+        pattern = patterns[i]
+        kind = np.uint64(kind_of[pattern >> top_shift])
+        with_table[num_table] = pattern
+        patterns[num_single] = pattern
+        with_edges[num_several] = pattern
+        num_table += kind & np.uint64(1)
+        num_single += (kind >> np.uint64(1)) & np.uint64(1)
+        num_several += kind >> np.uint64(2)
+    return num_table, num_single, num_several
+
+
+@register_jitable
+def _num_reached(edges, low, high, key):
+    """How many of all ascending edges a key reaches, given that it reaches `low` of them and at most `high`."""
+    while low < high:
+        middle = (low + high) >> 1
+        if edges[middle] <= key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 def _refine_signature(unsigned):
-    plan = types.Tuple([array(uint8), array(int16), array(int16), array(int32), array(uint64)])
-    return array(unsigned, readonly=True), unsigned, unsigned, plan, array(uint32, 2), array(int64), array(unsigned)
+    by_top = [array(uint8), array(uint8), array(int16), array(unsigned), array(int16)]
+    plan = types.Tuple([*by_top, array(int32), array(uint64)])
+    kept = types.UniTuple(array(unsigned), 3)
+    return array(unsigned, readonly=True), unsigned, unsigned, plan, array(uint32, 2), array(int64), kept
 
 
 @kernel(_refine_signature(uint32), _refine_signature(uint64))
 def refine(bits, top_shift, digit_shift, plan, tables, hits, kept):
-    """Count, within the wanted tops only, the next 16 bits, or how many keys reach each of the top's edges.
+    """Count, within the wanted tops only, the next 16 bits, or how many patterns reach each of the top's edges.
 
     Args:
         bits: (n,) patterns. top_shift, digit_shift: how far right the top and the 16 bits below it lie.
-        plan: wanted (65536,) 1 for tops that matter; slot_of (65536,) number of a wanted top; per slot: table_of, its
-            table or −1, and edge_start (one more), its slice of the sorted keys `edges`.
-        tables: (t, 65536) uint32, added to.
-        hits: (edges + slots,) int64, added to: of each slot, how many of its keys reach none, one, two … of its edges.
-        kept: (CHUNK + 1,) scratch.
+        plan: by top, (65536,) each: wanted, 1 or 0; kind, 1 with a table, + 2 with one edge or + 4 with several;
+            table_of, its table; limit, the pattern to be reached, of one edge; slot_of, its number among the tops with
+            several edges. By slot: edge_start (slots + 1,), its slice of the ascending keys `edges`.
+        tables: (t + 1, 65536) uint32, added to; the last one by top, patterns not below its limit.
+        hits: (edges + slots,) int64, added to: of each slot, how many keys reach none, one, two … of its edges.
+        kept: three of (CHUNK + 1,), scratch.
     """
-    wanted, slot_of, table_of, edge_start, edges = plan
+    wanted, kind_of, table_of, limit, slot_of, edge_start, edges = plan
+    reached = tables[-1]
     sign = np.uint64(1) << np.uint64(top_shift + 15)
     for start in range(0, bits.size, CHUNK):
-        n = _sift(bits[start : min(start + CHUNK, bits.size)], top_shift, wanted, kept)
-        for i in range(n):
-            pattern = kept[i]
-            slot = slot_of[pattern >> top_shift]
-            if table_of[slot] >= 0:
-                tables[table_of[slot], (pattern >> digit_shift) & 0xFFFF] += np.uint32(1)
-            low, high = edge_start[slot], edge_start[slot + 1]
-            if low < high:
-                key = _key(np.uint64(pattern), sign)
-                while low < high:
-                    middle = (low + high) >> 1
-                    if edges[middle] <= key:
-                        low = middle + 1
-                    else:
-                        high = middle
-                hits[slot + low] += 1
+        n = _sift(bits[start : min(start + CHUNK, bits.size)], top_shift, wanted, kept[0])
+        num_table, num_single, num_several = _split(kept[0][:n], top_shift, kind_of, kept[1], kept[2])
+        for i in range(num_table):
+            pattern = kept[1][i]
+            tables[table_of[pattern >> top_shift], (pattern >> digit_shift) & 0xFFFF] += np.uint32(1)
+        for i in range(num_single):
+            pattern = kept[0][i]
+            reached[pattern >> top_shift] += np.uint32(pattern >= limit[pattern >> top_shift])
+        for i in range(num_several):
+            slot, key = slot_of[kept[2][i] >> top_shift], _key(np.uint64(kept[2][i]), sign)
+            hits[slot + _num_reached(edges, edge_start[slot], edge_start[slot + 1], key)] += 1
 
 
 @kernel(

@@ -51,11 +51,14 @@ class Layout:
         negative = (patterns & np.uint64(self.sign)) != 0
         return np.where(negative, patterns ^ np.uint64(self.ones), patterns | np.uint64(self.sign))
 
+    def patterns(self, keys: np.ndarray) -> np.ndarray:
+        """(n,) of the unsigned type: the patterns that have these keys."""
+        positive = (keys & np.uint64(self.sign)) != 0
+        return np.where(positive, keys ^ np.uint64(self.sign), keys ^ np.uint64(self.ones)).astype(self.unsigned)
+
     def values(self, keys: np.ndarray) -> np.ndarray:
         """(n,) float64: the values that have these keys."""
-        positive = (keys & np.uint64(self.sign)) != 0
-        patterns = np.where(positive, keys ^ np.uint64(self.sign), keys ^ np.uint64(self.ones))
-        return patterns.astype(self.unsigned).view(self.floating).astype(np.float64)
+        return self.patterns(keys).view(self.floating).astype(np.float64)
 
 
 SINGLE = Layout(np.float32, np.uint32, np.int32, 16)
@@ -70,10 +73,16 @@ class Plan(NamedTuple):
     """What `kernels.refine` looks for; see there."""
 
     wanted: np.ndarray
-    slot_of: np.ndarray
+    kind: np.ndarray
     table_of: np.ndarray
+    limit: np.ndarray
+    slot_of: np.ndarray
     edge_start: np.ndarray
     edges: np.ndarray
+
+    @property
+    def num_hits(self) -> int:
+        return self.edges.size + self.edge_start.size - 1
 
 
 class Selection:
@@ -85,7 +94,7 @@ class Selection:
         edges: (e,) float64, ascending.
 
     Attributes:
-        num_below: (e,) int64, values below each edge; final after the first `descend`, or if none is needed.
+        num_below: (e,) int64, values below each edge; final after `place_edges`, or if no pass is needed.
         prefixes: (t,) uint64, ascending: the upper `num_bits` bits, as keys, of the ranks that are not yet found.
     """
 
@@ -109,29 +118,37 @@ class Selection:
         self.prefixes = np.unique(self._rank_prefix[self._is_sought])
         self.num_bits = 16
 
+        # A table of all the remaining bits places the edges of its top too.
         has_table = np.isin(edge_top, self.prefixes.astype(np.int64)) & (layout is SINGLE)
-        self._edges_by_hit = np.flatnonzero(is_open[edge_top] & ~has_table)
-        self._edges_by_table = np.flatnonzero(is_open[edge_top] & has_table)
-        self._slot_tops = np.union1d(edge_top[self._edges_by_hit], self.prefixes.astype(np.int64))
-        self._edge_top = edge_top
+        tops_with_edges, num_edges = np.unique(edge_top[is_open[edge_top] & ~has_table], return_counts=True)
+        self._single_tops, self._several_tops = tops_with_edges[num_edges == 1], tops_with_edges[num_edges > 1]
+        self._by_table = np.flatnonzero(is_open[edge_top] & has_table)
+        self._by_limit = np.flatnonzero(np.isin(edge_top, self._single_tops))
+        self._by_hit = np.flatnonzero(np.isin(edge_top, self._several_tops))
+        self._edge_top, self._counts = edge_top, counts
 
     @property
     def is_open(self) -> bool:
         """Whether a pass over the tensor is still needed."""
-        is_first = self.num_bits == 16
-        return self.num_bits < self.layout.width and (self.prefixes.size > 0 or (is_first and self._slot_tops.size > 0))
+        are_edges_open = self.num_bits == 16 and self._by_limit.size + self._by_hit.size > 0
+        return self.num_bits < self.layout.width and (self.prefixes.size > 0 or are_edges_open)
 
-    def plan(self) -> tuple[Plan, int]:
-        """The plan of the first further pass, and the number of hits it counts."""
-        wanted, slot_of = np.zeros(65536, dtype=np.uint8), np.zeros(65536, dtype=np.int16)
-        wanted[_RAW_TOP[self._slot_tops]] = 1
-        slot_of[_RAW_TOP[self._slot_tops]] = np.arange(self._slot_tops.size)
-        table_of = np.full(self._slot_tops.size, -1, dtype=np.int16)
-        table_of[np.searchsorted(self._slot_tops, self.prefixes.astype(np.int64))] = np.arange(self.prefixes.size)
-        hit_tops = self._edge_top[self._edges_by_hit]
-        edge_start = np.searchsorted(hit_tops, np.append(self._slot_tops, 65536)).astype(np.int32)
-        edges = self._edge_keys[self._edges_by_hit]
-        return Plan(wanted, slot_of, table_of, edge_start, edges), edges.size + self._slot_tops.size
+    def plan(self) -> Plan:
+        """The plan of the first further pass."""
+        wanted, kind = np.zeros(65536, dtype=np.uint8), np.zeros(65536, dtype=np.uint8)
+        table_of, slot_of = np.zeros(65536, dtype=np.int16), np.zeros(65536, dtype=np.int16)
+        limit = np.zeros(65536, dtype=self.layout.unsigned)
+        for bit, tops in ((1, self.prefixes.astype(np.int64)), (2, self._single_tops), (4, self._several_tops)):
+            wanted[_RAW_TOP[tops]] = 1
+            kind[_RAW_TOP[tops]] |= bit
+        table_of[_RAW_TOP[self.prefixes.astype(np.int64)]] = np.arange(self.prefixes.size)
+        slot_of[_RAW_TOP[self._several_tops]] = np.arange(self._several_tops.size)
+        # Negative patterns run against their keys: there the pattern after the edge's is the first below the edge.
+        is_negative = self._single_tops < _ZEROS[1]
+        limit[_RAW_TOP[self._single_tops]] = self.layout.patterns(self._edge_keys[self._by_limit]) + is_negative
+        edge_start = np.searchsorted(self._edge_top[self._by_hit], np.append(self._several_tops, 65536))
+        edges = self._edge_keys[self._by_hit]
+        return Plan(wanted, kind, table_of, limit, slot_of, edge_start.astype(np.int32), edges)
 
     def pattern_prefixes(self) -> tuple[np.ndarray, np.ndarray]:
         """The prefixes as patterns, ascending, and the (65536,) uint8 sieve of their tops; for the later passes."""
@@ -140,15 +157,28 @@ class Selection:
         wanted[(patterns >> np.uint64(self.num_bits - 16)).astype(np.int64)] = 1
         return patterns, wanted
 
-    def descend(self, tables: np.ndarray, hits: np.ndarray | None = None) -> None:
-        """Take up what one pass counted: 16 more bits of every rank; at the first time, the edges too.
+    def place_edges(self, tables: np.ndarray, hits: np.ndarray) -> None:
+        """Take up what the first further pass counted of the edges; to be followed by `descend`."""
+        several, tops = self._edge_top[self._by_hit], self._edge_top[self._by_limit]
+        slots = np.searchsorted(self._several_tops, several)
+        up_to = np.concatenate(([0], np.cumsum(hits)))
+        first = np.searchsorted(several, several) + slots  # where the slot of the edge begins among the hits
+        self.num_below[self._by_hit] += up_to[np.arange(several.size) + slots + 1] - up_to[first]
+        past = tables[-1][_RAW_TOP[tops]]
+        self.num_below[self._by_limit] += np.where(tops < _ZEROS[1], past, self._counts[tops] - past)
+        for edge in self._by_table:
+            top = np.uint64(self._edge_top[edge])
+            table = self._in_key_order(tables[np.searchsorted(self.prefixes, top)], top)
+            self.num_below[edge] += table[: int(self._edge_keys[edge] & np.uint64(0xFFFF))].sum()
 
-        Args: tables: (t, 65536) int64, one for each prefix, in the order of the plan, or of `pattern_prefixes`.
+    def descend(self, tables: np.ndarray) -> None:
+        """Take up what one pass counted of the ranks: 16 more of their bits.
+
+        Args: tables: (t, 65536) int64, one for each prefix, in the order of `prefixes` in the first further pass, of
+            `pattern_prefixes` in the others.
         """
-        if hits is not None:
-            self._place_edges(tables, hits)
-            by_key = np.arange(self.prefixes.size)
-        else:
+        by_key = np.arange(self.prefixes.size)
+        if self.num_bits > 16:
             by_key = np.argsort(np.argsort(self._flipped(self.prefixes)))
         prefix, rest = self._rank_prefix.copy(), self._rest.copy()
         for index, current in enumerate(self.prefixes):
@@ -164,17 +194,6 @@ class Selection:
     def rank_values(self) -> np.ndarray:
         """(r,) float64: the values at the ranks, once nothing is open."""
         return np.where(self._is_sought, self.layout.values(self._rank_prefix), 0.0)
-
-    def _place_edges(self, tables: np.ndarray, hits: np.ndarray) -> None:
-        hit_tops = self._edge_top[self._edges_by_hit]
-        slots = np.searchsorted(self._slot_tops, hit_tops)
-        reached = np.concatenate(([0], np.cumsum(hits)))
-        first = np.searchsorted(hit_tops, hit_tops) + slots  # where the slot of the edge begins among the hits
-        self.num_below[self._edges_by_hit] += reached[np.arange(hit_tops.size) + slots + 1] - reached[first]
-        for edge in self._edges_by_table:
-            top = np.uint64(self._edge_top[edge])
-            table = self._in_key_order(tables[np.searchsorted(self.prefixes, top)], top)
-            self.num_below[edge] += table[: int(self._edge_keys[edge] & np.uint64(0xFFFF))].sum()
 
     def _in_key_order(self, table: np.ndarray, prefix: np.uint64) -> np.ndarray:
         is_negative = not int(prefix) >> (self.num_bits - 1)

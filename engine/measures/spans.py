@@ -41,9 +41,10 @@ class SliceReader:
         self._is_converted = stage.itemsize != array.itemsize or (stage == np.float64 and array.dtype.kind in "iu")
         native = array.dtype.newbyteorder("=") if array.dtype.kind in "iufc" else array.dtype
         self.native = native
-        self.is_direct = (
-            array.flags.c_contiguous and array.flags.aligned and array.dtype == native and not self._is_converted
-        )
+        # 32-bit patterns are counted two at a time, so they must begin where a 64-bit word may.
+        alignment = 8 if array.itemsize == 4 else array.itemsize
+        is_aligned = array.__array_interface__["data"][0] % alignment == 0
+        self.is_direct = array.flags.c_contiguous and is_aligned and array.dtype == native and not self._is_converted
         self._flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
         self._in_place = self._flat.view(stage) if self.is_direct else None
 

@@ -43,9 +43,8 @@ class WideTensor:
             with self._tops.borrowed(stop - start) as table:
                 for first, piece in self._reader.segments(start, stop, whole=part is None and exponent == 0):
                     scaled = piece if exponent == 0 else _frozen(piece * scale)
-                    found = scan(
-                        _views(scaled, layout), layout.unsigned(layout.top_shift), table, special, extremes, kept
-                    )
+                    memory = (*_views(scaled, layout), _words(scaled))
+                    found = scan(memory, layout.unsigned(layout.top_shift), table, special, extremes, kept)
                     sums = sums.merged(found)
                     if part:
                         part.add(piece, first)
@@ -69,23 +68,27 @@ class WideTensor:
             return values[ranks], np.searchsorted(values, edges, side="left")
         selection = Selection(self._layout, self._tops.total().sum(axis=0), num_zero, ranks, edges)
         if selection.is_open:
-            selection.descend(*self._refine(selection))
+            tables, hits = self._refine(selection)
+            selection.place_edges(tables, hits)
+            selection.descend(tables)
         while selection.is_open:
             selection.descend(self._refine_below(selection))
         return selection.rank_values(), selection.num_below
 
     def _refine(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
-        layout, (plan, num_hits) = self._layout, selection.plan()
+        """The first further pass: tables and hits of `kernels.refine`, summed over all spans."""
+        layout, plan = self._layout, selection.plan()
         shifts = layout.unsigned(layout.top_shift), layout.unsigned(layout.top_shift - 16)
 
         def refine_span(start: int, stop: int) -> np.ndarray:
-            hits, kept = np.zeros(num_hits, np.int64), np.empty(CHUNK + 1, layout.unsigned)
+            hits = np.zeros(plan.num_hits, np.int64)
+            kept = tuple(np.empty((3, CHUNK + 1), layout.unsigned))
             with tables.borrowed(stop - start) as table:
                 for _, piece in self._reader.segments(start, stop, whole=True):
-                    refine(piece.view(layout.unsigned), *shifts, plan, table, hits, kept)
+                    refine(piece.view(layout.unsigned), *shifts, tuple(plan), table, hits, kept)
             return hits
 
-        tables = _tables(selection.prefixes.size, self._threads)
+        tables = _tables(selection.prefixes.size + 1, self._threads)
         hits = sum(self._swept(refine_span, 0.2))
         return tables.total(), hits
 
@@ -148,11 +151,15 @@ def _views(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray, 
     return values, values.view(layout.unsigned), values.view(layout.signed)
 
 
+def _words(values: np.ndarray) -> np.ndarray:
+    return values[: values.nbytes // 8 * 8 // values.itemsize].view(np.uint64)
+
+
 def _frozen(values: np.ndarray) -> np.ndarray:
     values.flags.writeable = False
     return values
 
 
 def _tables(num_tables: int, threads: int) -> Tally:
-    size = 4 * 65536 * max(num_tables, 1)
+    size = 4 * 65536 * num_tables
     return Tally((num_tables, 65536), max(1, min(threads, TABLE_MEMORY // size)))
