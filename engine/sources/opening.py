@@ -39,10 +39,9 @@ def _located(path_or_name: str | Path) -> Path:
     text = str(path_or_name)
     if not text or "\0" in text:
         raise SourceNotFoundError(f"{text!r} is no path.", "Give a file, a folder, or a name such as owner/model.")
-    # Unlike Path.expanduser this never fails; unlike Path.resolve it keeps links, whose names people know.
-    path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
+    path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - unlike Path.expanduser it never fails
     if path.exists():
-        return path
+        return Path(os.path.abspath(path))  # noqa: PTH100 - no detours, but links keep the names people know
     if is_hub_name(text):
         return snapshot_folder(text)
     raise SourceNotFoundError(f"There is no file or folder {path}.", "Check the spelling and the working directory.")
