@@ -138,8 +138,8 @@ def _axis_profiles(tensors: Sequence[TensorRecord]) -> pa.Table:
             "axis": pa.array([axis for _, axis, _ in kept], pa.string()),
             "l2": _lists([profile.l2 for _, _, profile in kept], np.float32),
             "abs_max": _lists([profile.abs_max for _, _, profile in kept], np.float32),
-            "num_zero": _lists([profile.num_zero for _, _, profile in kept], np.int64),
-            "num_nonfinite": _lists([profile.num_nonfinite for _, _, profile in kept], np.int64),
+            "num_zero": _lists([profile.num_zero for _, _, profile in kept], np.uint32),
+            "num_nonfinite": _lists([profile.num_nonfinite for _, _, profile in kept], np.uint32),
         }
     )
 

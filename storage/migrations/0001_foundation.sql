@@ -186,8 +186,8 @@ CREATE TABLE axis_profile (
     axis VARCHAR NOT NULL CHECK (axis IN ('row', 'column')),
     l2 FLOAT[] NOT NULL,
     abs_max FLOAT[] NOT NULL,
-    num_zero BIGINT[] NOT NULL,
-    num_nonfinite BIGINT[] NOT NULL
+    num_zero UINTEGER[] NOT NULL,
+    num_nonfinite UINTEGER[] NOT NULL
 );
 COMMENT ON TABLE axis_profile IS 'One number for each row, or each column, of a tensor seen as a matrix (first dimension by all others).';
 COMMENT ON COLUMN axis_profile.model IS 'The model: model.id.';
