@@ -98,7 +98,7 @@ def new_page(chromium) -> Iterator[Callable]:
     contexts, problems = [], []
 
     def watch(page):
-        page.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("console", lambda m: problems.append(f"console: {m.text}") if _is_problem(m) else None)
         page.on("pageerror", lambda e: problems.append(f"page error: {e}"))
         page.on("request", lambda r: problems.append(f"request: {r.url}") if not _is_local(r.url) else None)
         return page
@@ -111,6 +111,12 @@ def new_page(chromium) -> Iterator[Callable]:
     for context in contexts:
         context.close()
     assert not problems, problems
+
+
+def _is_problem(message) -> bool:
+    """An error that is ours: on a cold deep link Streamlit itself asks /Page/_stcore/… first, and takes the 404."""
+    is_probe = message.location.get("url", "").endswith(("/_stcore/health", "/_stcore/host-config"))
+    return message.type == "error" and not is_probe
 
 
 def _is_local(url: str) -> bool:
