@@ -117,7 +117,7 @@ def _measure(
 ) -> tuple[tuple[TensorRecord, ...], int]:
     """Every tensor's record in file order, and how many came from an earlier run."""
     Meter(report, "preparing kernels")
-    warm_up()
+    warm_up(report.log)
     meter = Meter(report, "measuring", source.num_bytes)
     records, num_resumed, end = [], 0, 0
     for position, info in enumerate(source.infos()):

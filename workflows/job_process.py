@@ -32,7 +32,7 @@ class RunReport(StoppableReport):
     """Writes what the work says to the run's events, and stops it once the run's file `cancel` is there."""
 
     def __init__(self, run: RunFolder) -> None:
-        super().__init__()
+        super().__init__("What was finished is kept: resume the job to go on.")
         self._run = run
         self._last: Progress | None = None
         self._written_s = self._looked_s = -1e9

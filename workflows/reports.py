@@ -65,9 +65,13 @@ class CallbackReport(Report):
 
 
 class StoppableReport(Report):
-    """A report that can be asked to stop the work at its next step."""
+    """A report that can be asked to stop the work at its next step.
 
-    def __init__(self) -> None:
+    Args: hint: what a person who stopped the work should know.
+    """
+
+    def __init__(self, hint: str = "") -> None:
+        self._hint = hint
         self._stop_asked = False
 
     def ask_to_stop(self) -> None:
@@ -75,7 +79,7 @@ class StoppableReport(Report):
 
     def check(self) -> None:
         if self._stop_asked:
-            raise Cancelled("The work was cancelled.", "What was finished is kept; resume the job to go on.")
+            raise Cancelled("The work was cancelled.", self._hint)
 
 
 class Meter:

@@ -6,13 +6,14 @@ import sys
 
 from tqdm import tqdm
 
-from workflows.reports import Progress, Report
+from workflows.reports import Progress, StoppableReport
 
 
-class BarReport(Report):
+class BarReport(StoppableReport):
     """One bar a phase on stderr: bytes done, bytes per second, time left, the tensor in hand."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar: tqdm | None = None
         self._phase = ""
 

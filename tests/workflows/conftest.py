@@ -56,7 +56,7 @@ def many(tmp_path_factory) -> Path:
 
     path = tmp_path_factory.mktemp("many") / "many.safetensors"
     random = np.random.default_rng(11)
-    save_file({f"layers.{i}.weight": random.normal(size=(48, 40)).astype(np.float32) for i in range(800)}, path)
+    save_file({f"layers.{i}.weight": random.normal(size=(48, 40)).astype(np.float32) for i in range(500)}, path)
     return path
 
 

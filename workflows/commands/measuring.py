@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from engine.errors import Cancelled, JobError, WeightscopeError
-from workflows.reports import Report
+from workflows.reports import Report, StoppableReport
 from workflows.wording import bytes_text, duration_text
 
 
@@ -43,11 +46,28 @@ def _extract_here(model: str, arguments: argparse.Namespace):
     from workflows.extract import extract as extract_model
     from workflows.terminal_bar import BarReport
 
-    report = Report() if arguments.json or arguments.quiet or not sys.stderr.isatty() else BarReport()
+    is_silent = arguments.json or arguments.quiet or not sys.stderr.isatty()
+    report = StoppableReport() if is_silent else BarReport()
+    with _stopped_by_control_c(report):
+        try:
+            return extract_model(model, store=Store(arguments.data), settings=_settings(arguments), report=report)
+        finally:
+            report.close()
+
+
+@contextmanager
+def _stopped_by_control_c(report: StoppableReport) -> Iterator[None]:
+    """The first Ctrl-C stops the work between two steps, where nothing is half-done; the second one at once."""
+
+    def stop(*_) -> None:
+        report.ask_to_stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
-        return extract_model(model, store=Store(arguments.data), settings=_settings(arguments), report=report)
+        yield
     finally:
-        report.close()
+        signal.signal(signal.SIGINT, before)
 
 
 def _extract_as_job(arguments: argparse.Namespace) -> int:
