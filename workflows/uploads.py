@@ -45,7 +45,8 @@ def add_upload(store: Store, name: str, stream: BinaryIO, *, limit_bytes: int) -
         kept = uploads / digest
         if not kept.exists():
             _move(incoming, kept)
-        return add_path(store, next(path for path in kept.iterdir()), origin="uploaded")
+        path = next(kept.iterdir())
+        return add_path(store, path, origin="uploaded", name=path.name.partition(".")[0])
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 
