@@ -42,7 +42,7 @@ def wait_until(is_so, timeout_s: float = LONG_S):
     deadline_s = time.monotonic() + timeout_s
     while not (found := is_so()):
         assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.005)
+        time.sleep(0.02)
     return found
 
 
