@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from engine.folding import matrix_shape
-from engine.measures.kernels import expand, profile
+from engine.measures.pattern_values import pattern_values
+from engine.measures.profile_kernels import PANEL, profile, profile_patterns
 from engine.measures.results import AxisProfile
 
 MAX_PROFILE = 1 << 20
@@ -22,15 +24,20 @@ class Profiler:
     """The profiles of one matrix, gathered from spans of whole rows.
 
     Args:
-        shape: of the tensor. value_of: (256 or 65536,) the value of each pattern, where slices come as patterns.
+        shape: of the tensor. stage: the type in which its slices come: float32, float64 or an unsigned integer.
+        dtype: the type of the tensor, which gives patterns their values.
     """
 
-    def __init__(self, shape: tuple[int, ...], value_of: np.ndarray | None, is_wide: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], stage: np.dtype, dtype: np.dtype) -> None:
         self.num_rows, self.num_columns = matrix_shape(shape)
-        self._value_of = None if value_of is None else value_of.astype(np.float32)
-        self._type = np.float64 if is_wide else np.float32
+        self._type = np.dtype(np.float64) if stage == np.float64 else np.dtype(np.float32)
+        self._bits = np.dtype(f"u{self._type.itemsize}")
+        self._value_of = None
+        self._is_bfloat16 = dtype == ml_dtypes.bfloat16
+        if stage.kind == "u":
+            self._value_of = pattern_values(dtype).values.astype(np.float32)
         self._rows: list[tuple[np.ndarray, ...]] = []
-        self._columns = self._sums(self.num_columns)
+        self._columns = self._column_sums()
 
     @staticmethod
     def is_possible(shape: tuple[int, ...]) -> bool:
@@ -42,48 +49,59 @@ class Profiler:
         """How many spans may be under way at once, so that their column sums stay within a few MiB."""
         return max(1, _MEMORY // (_BYTES_PER_COLUMN * self.num_columns))
 
-    def part(self, start: int, stop: int) -> ProfilePart:
-        """An empty part for the elements start … stop − 1, whole rows."""
-        rows = self._sums((stop - start) // self.num_columns)
-        return ProfilePart(start, rows, self._sums(self.num_columns), self._value_of)
+    def part(self) -> ProfilePart:
+        """An empty part, for some of the rows."""
+        return ProfilePart(self, self._column_sums())
+
+    def row_sums(self, pieces: np.ndarray, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """The sums of the rows in a slice; those of the columns are added to."""
+        length = pieces.size // self.num_columns
+        rows = tuple(np.zeros(length, dtype=each) for each in (np.float64, np.uint64, np.int64, np.int64))
+        if self._value_of is None:
+            profile(pieces, pieces.view(self._bits), rows, columns)
+        else:
+            scratch = np.empty(4 * PANEL, dtype=np.float32)
+            both = scratch, scratch.view(np.uint32)
+            profile_patterns(pieces, self._is_bfloat16, self._value_of, both, rows, columns)
+        return rows
 
     def merge(self, part: ProfilePart) -> None:
         """Take up a finished part; parts come in the order of their rows."""
         if self.num_rows <= MAX_PROFILE:
-            self._rows.append(part.rows)
-        for index, (whole, add) in enumerate(zip(self._columns, part.columns, strict=True)):
-            (np.maximum if index == 1 else np.add)(whole, add, out=whole)
+            self._rows.extend(part.rows)
+        for index, (whole, more) in enumerate(zip(self._columns, part.columns, strict=True)):
+            (np.maximum if index == 1 else np.add)(whole, more, out=whole)
 
     def profiles(self) -> tuple[AxisProfile | None, AxisProfile | None]:
         """Of the rows (None if there are too many) and of the columns."""
+        columns = _axis_profile(*self._columns)
         if self.num_rows > MAX_PROFILE:
-            return None, _axis_profile(self._columns)
-        rows = tuple(np.concatenate(each) for each in zip(*self._rows, strict=True)) if self._rows else self._sums(0)
-        return _axis_profile(rows), _axis_profile(self._columns)
+            return None, columns
+        if not self._rows:
+            nothing = np.zeros(0)
+            return _axis_profile(nothing, nothing, nothing.astype(np.int64), nothing.astype(np.int64)), columns
+        squares, doubled, num_zero, num_nonfinite = (np.concatenate(each) for each in zip(*self._rows, strict=True))
+        largest = (doubled >> np.uint64(1)).astype(self._bits).view(self._type)
+        return _axis_profile(squares, largest, num_zero, num_nonfinite), columns
 
-    def _sums(self, length: int) -> tuple[np.ndarray, ...]:
+    def _column_sums(self) -> tuple[np.ndarray, ...]:
         """Σx², largest |x|, zeros, non-finite values."""
-        return tuple(np.zeros(length, dtype=each) for each in (np.float64, self._type, np.int64, np.int64))
+        return tuple(np.zeros(self.num_columns, dtype=each) for each in (np.float64, self._type, np.int64, np.int64))
 
 
 class ProfilePart:
     """The sums of one span, filled by one thread."""
 
-    def __init__(self, start: int, rows, columns, value_of: np.ndarray | None) -> None:
-        self._start, self._value_of = start, value_of
-        self.rows, self.columns = rows, columns
+    def __init__(self, profiler: Profiler, columns: tuple[np.ndarray, ...]) -> None:
+        self._profiler = profiler
+        self.rows: list[tuple[np.ndarray, ...]] = []
+        self.columns = columns
 
-    def add(self, piece: np.ndarray, first: int) -> None:
-        """Take up a slice that begins at element `first` of the tensor."""
-        if self._value_of is not None:
-            values = np.empty(piece.size, dtype=np.float32)
-            expand(piece, self._value_of, values)
-            values.flags.writeable = False
-            piece = values
-        profile(piece, first - self._start, self.rows, self.columns)
+    def add(self, piece: np.ndarray) -> None:
+        """Take up the next slice of whole rows."""
+        self.rows.append(self._profiler.row_sums(piece, self.columns))
 
 
-def _axis_profile(sums: tuple[np.ndarray, ...]) -> AxisProfile:
-    squares, largest, num_zero, num_nonfinite = sums
+def _axis_profile(squares, largest, num_zero, num_nonfinite) -> AxisProfile:
     with np.errstate(over="ignore"):  # float64 values beyond float32 become infinite
         return AxisProfile(np.sqrt(squares).astype(np.float32), largest.astype(np.float32), num_zero, num_nonfinite)

@@ -8,7 +8,7 @@ from engine.errors import MeasureError
 from engine.measures.axes import MIN_ROWS, Profiler
 from engine.measures.compilation import warm_up
 from engine.measures.order_statistics import Findings
-from engine.measures.patterns import distribution_of_patterns, pattern_values
+from engine.measures.patterns import distribution_of_patterns
 from engine.measures.results import AxisProfile, Distribution
 from engine.measures.selection import DOUBLE, SINGLE
 from engine.measures.spans import Progress, SliceReader, num_threads, spans
@@ -54,9 +54,7 @@ def _read(array, threads, on_bytes, with_profiles):
     reader, progress = SliceReader(array, stage), Progress(array.nbytes, on_bytes)
     profiler = None
     if with_profiles and Profiler.is_possible(array.shape):
-        native = dtype.newbyteorder("=") if dtype.kind in "iuf" else dtype
-        value_of = pattern_values(native).values if is_narrow else None
-        profiler = Profiler(array.shape, value_of, is_wide=not is_narrow and layout is DOUBLE)
+        profiler = Profiler(array.shape, stage, reader.native)
     threads = num_threads(threads)
     if profiler:
         threads = min(threads, profiler.max_threads)

@@ -1,8 +1,8 @@
-"""The compiled loops. Everything that touches each weight is here, and nothing else.
+"""The compiled loops over all weights: sums, extremes and counts of bit patterns.
 
-All kernels take contiguous slices and release the interpreter lock. They live in one file because the compiler's cache
-is renewed when this file changes, and only then. Weights are taken by their bit patterns: a "top" is the upper 16 bits
-of a pattern; a "key" is the pattern rearranged so that keys sort as the values do.
+All kernels take contiguous slices and release the interpreter lock. A kernel and all it calls live in one file because
+the compiler's cache is renewed when that file changes, and only then. Weights are taken by their bit patterns: a "top"
+is the upper 16 bits of a pattern; a "key" is the pattern rearranged so that keys sort as the values do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import float32, float64, int16, int32, int64, njit, types, uint8, uint16, uint32, uint64
+from numba import float32, float64, int16, int32, int64, njit, types, uint8, uint32, uint64
 from numba.extending import register_jitable
 
 from engine.measures.compilation import array, kernel
@@ -20,8 +20,6 @@ BLOCK = 8192
 
 # Sums may be reordered, but NaN and Inf keep their meaning.
 _inner = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
-# Maxima vectorise only where the compiler may ignore NaN; callers find those by other means.
-_inner_ignoring_nan = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "nnan"})
 
 
 @kernel((array(uint64, readonly=True),))
@@ -360,91 +358,3 @@ def refine_below(bits, wanted, prefix_shift, digit_shift, prefixes, tables, kept
             j = np.searchsorted(prefixes, prefix)
             if j < prefixes.size and prefixes[j] == prefix:
                 tables[j, (kept[i] >> digit_shift) & np.uint64(0xFFFF)] += np.uint32(1)
-
-
-@_inner_ignoring_nan
-def _smallest_and_largest(values):
-    low, high = abs(values[0]), abs(values[0])
-    for i in range(values.size):
-        low = min(low, abs(values[i]))
-        high = max(high, abs(values[i]))
-    return low, high
-
-
-@_inner
-def _square_sum(values):
-    total = 0.0
-    for i in range(values.size):
-        total += np.float64(values[i]) * np.float64(values[i])
-    return total
-
-
-@_inner_ignoring_nan
-def _add_to_columns(values, squares, largest):
-    for i in range(values.size):
-        squares[i] += np.float64(values[i]) * np.float64(values[i])
-        largest[i] = max(largest[i], abs(values[i]))
-
-
-@register_jitable
-def _add_one_by_one(values, row, rows, first, columns):
-    """One run of a row that holds NaN or Inf."""
-    for i in range(values.size):
-        magnitude = abs(values[i])
-        column = first + i
-        if math.isfinite(magnitude):
-            square = np.float64(magnitude) * np.float64(magnitude)
-            rows[0][row] += square
-            columns[0][column] += square
-            rows[1][row] = max(rows[1][row], magnitude)
-            columns[1][column] = max(columns[1][column], magnitude)
-            rows[2][row] += magnitude == 0
-            columns[2][column] += magnitude == 0
-        else:
-            rows[3][row] += 1
-            columns[3][column] += 1
-
-
-def _profile_signature(floating):
-    sums = types.Tuple([array(float64), array(floating), array(int64), array(int64)])
-    return array(floating, readonly=True), int64, sums, sums
-
-
-@kernel(_profile_signature(float32), _profile_signature(float64))
-def profile(values, first, rows, columns):
-    """Add a contiguous run of a matrix to the profiles of its rows and of its columns.
-
-    Args:
-        values: (n,) of the matrix in storage order. first: where it begins, counted from the start of `rows[…][0]`.
-        rows, columns: each (Σx², largest |x|, zeros, non-finite values), added to.
-    """
-    width = columns[0].size
-    i = 0
-    while i < values.size:
-        row, column = (first + i) // width, (first + i) % width
-        run = values[i : i + min(width - column, values.size - i)]
-        squares = _square_sum(run)
-        if squares < math.inf:
-            low, high = _smallest_and_largest(run)
-            rows[0][row] += squares
-            rows[1][row] = max(rows[1][row], high)
-            _add_to_columns(run, columns[0][column : column + run.size], columns[1][column : column + run.size])
-            if low == 0:
-                for j in range(run.size):
-                    is_zero = np.int64(run[j] == 0)
-                    rows[2][row] += is_zero
-                    columns[2][column + j] += is_zero
-        else:
-            _add_one_by_one(run, row, rows, column, columns)
-        i += run.size
-
-
-def _expand_signature(unsigned):
-    return array(unsigned, readonly=True), array(float32), array(float32)
-
-
-@kernel(_expand_signature(uint8), _expand_signature(uint16))
-def expand(patterns, value_of, values):
-    """Look up the value of each pattern. Args: patterns: (n,). value_of: (256 or 65536,). values: (n,), written."""
-    for i in range(patterns.size):
-        values[i] = value_of[patterns[i]]

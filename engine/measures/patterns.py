@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
-
 import numpy as np
 
 from engine.measures.axes import Profiler
 from engine.measures.kernels import count_patterns
 from engine.measures.moment_sums import sums_of_constant, sums_of_counted
 from engine.measures.order_statistics import Findings, bin_edges, quantile_ranks
+from engine.measures.pattern_values import pattern_values
 from engine.measures.results import Distribution
 from engine.measures.spans import Progress, SliceReader, Tally, in_order
-
-
-class PatternValues(NamedTuple):
-    """What the patterns of a type mean.
-
-    Attributes:
-        values: (256 or 65536,) float64, the value of each pattern. order: the patterns of finite values, by value.
-        nan, posinf, neginf: where `values` is that.
-    """
-
-    values: np.ndarray
-    order: np.ndarray
-    nan: np.ndarray
-    posinf: np.ndarray
-    neginf: np.ndarray
-
-
-@lru_cache(maxsize=32)
-def pattern_values(dtype: np.dtype) -> PatternValues:
-    """The meaning of every pattern of an 8- or 16-bit type, as its own conversion to float64 gives it."""
-    unsigned = np.dtype(f"u{dtype.itemsize}")
-    patterns = np.arange(1 << 8 * dtype.itemsize, dtype=unsigned)
-    with np.errstate(invalid="ignore"):  # some conversions raise the flag for the NaN patterns
-        values = patterns.view(dtype).astype(np.float64)
-    finite = np.flatnonzero(np.isfinite(values))
-    order = finite[np.argsort(values[finite], kind="stable")]
-    return PatternValues(values, order, np.isnan(values), values == np.inf, values == -np.inf)
 
 
 def distribution_of_patterns(
@@ -76,15 +47,15 @@ def _counts(reader, cuts, threads, progress, profiler) -> np.ndarray:
     tally = Tally((2, 65536), threads)
 
     def count_span(start: int, stop: int):
-        part = profiler.part(start, stop) if profiler else None
+        part = profiler.part() if profiler else None
         strays = []
         with tally.borrowed(stop - start) as table:
-            for first, piece in reader.segments(start, stop, whole=part is None):
+            for piece in reader.segments(start, stop, row=profiler.num_columns if profiler else 0):
                 words, stray = _words(piece)
                 count_patterns(words, table)
                 strays.append(stray)
                 if part:
-                    part.add(piece, first)
+                    part.add(piece)
         return np.concatenate(strays), part
 
     num_patterns = 1 << 8 * reader.itemsize

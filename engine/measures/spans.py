@@ -59,11 +59,18 @@ class SliceReader:
         piece.flags.writeable = False
         return piece
 
-    def segments(self, start: int, stop: int, whole: bool = False) -> Iterator[tuple[int, np.ndarray]]:
-        """The slice in pieces that stay in the cache, with their first index; in one if `whole` and uncopied."""
-        step = stop - start if whole and self.is_direct else SEGMENT_BYTES // self.stage.itemsize
+    def segments(self, start: int, stop: int, row: int = 0) -> Iterator[np.ndarray]:
+        """The slice in pieces: whole rows that stay in the cache if `row`, the length of one, is given.
+
+        Without, all of it at once; or, if it has to be copied, pieces that stay in the cache.
+        """
+        step = SEGMENT_BYTES // self.stage.itemsize
+        if row:
+            step = max(step // (4 * row), 1) * 4 * row
+        elif self.is_direct:
+            step = stop - start
         for first in range(start, stop, step):
-            yield first, self.read(first, min(first + step, stop))
+            yield self.read(first, min(first + step, stop))
 
 
 def spans(size: int, itemsize: int, row: int = 1, min_rows: int = 1) -> list[tuple[int, int]]:

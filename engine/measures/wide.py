@@ -39,15 +39,15 @@ class WideTensor:
         def scan_span(start: int, stop: int):
             sums, special, extremes = MomentSums(), np.zeros(4, np.int64), np.array([2**64 - 1, 0], np.uint64)
             kept = _views(np.empty(BLOCK, layout.floating), layout)
-            part = profiler.part(start, stop) if profiler else None
+            part = profiler.part() if profiler else None
             with self._tops.borrowed(stop - start) as table:
-                for first, piece in self._reader.segments(start, stop, whole=part is None and exponent == 0):
+                for piece in self._reader.segments(start, stop, row=profiler.num_columns if profiler else 0):
                     scaled = piece if exponent == 0 else _frozen(piece * scale)
                     memory = (*_views(scaled, layout), _words(scaled))
                     found = scan(memory, layout.unsigned(layout.top_shift), table, special, extremes, kept)
                     sums = sums.merged(found)
                     if part:
-                        part.add(piece, first)
+                        part.add(piece)
             return sums, special, extremes, part
 
         sums, special, lowest, highest = MomentSums(), np.zeros(4, np.int64), 2**64 - 1, 0
@@ -84,7 +84,7 @@ class WideTensor:
             hits = np.zeros(plan.num_hits, np.int64)
             kept = tuple(np.empty((3, CHUNK + 1), layout.unsigned))
             with tables.borrowed(stop - start) as table:
-                for _, piece in self._reader.segments(start, stop, whole=True):
+                for piece in self._reader.segments(start, stop):
                     refine(piece.view(layout.unsigned), *shifts, tuple(plan), table, hits, kept)
             return hits
 
@@ -100,7 +100,7 @@ class WideTensor:
         def refine_span(start: int, stop: int) -> None:
             kept = np.empty(CHUNK + 1, np.uint64)
             with tables.borrowed(stop - start) as table:
-                for _, piece in self._reader.segments(start, stop, whole=True):
+                for piece in self._reader.segments(start, stop):
                     refine_below(piece.view(np.uint64), wanted, prefix_shift, digit_shift, prefixes, table, kept)
 
         tables = _tables(prefixes.size, self._threads)
