@@ -12,6 +12,7 @@ class HeatmapCanvas {
     this.canvas = this.find("canvas");
     this.stage = this.find(".stage");
     this.tiles = [];
+    this.arrivals = 0;
     this.sequence = 0;
     this.pointers = new Map();
     this.listen();
@@ -49,14 +50,15 @@ class HeatmapCanvas {
     if (!this.overview() && !this.isEmpty) this.ask(0); // the page kept its state, but this canvas is new
   }
 
+  // The overview stays; of the others the latest few, in the order they are drawn: the finest on top.
   keep(message) {
-    const others = this.tiles.filter((tile) => tile.id !== message.id);
-    const old = this.tiles.find((tile) => tile.id === message.id);
-    const recent = [...others, old || new Tile(message)];
-    const overview = recent.filter((tile) => tile.id === this.header.tensor_id);
-    const finer = recent.filter((tile) => tile.id !== this.header.tensor_id).slice(-KEPT_TILES);
-    this.recent = finer;
-    this.tiles = [...overview, ...[...finer].sort((a, b) => b.rowStep * b.columnStep - a.rowStep * a.columnStep)];
+    const tile = this.tiles.find((known) => known.id === message.id) || new Tile(message);
+    tile.arrival = ++this.arrivals;
+    const overview = (known) => known.id === this.header.tensor_id;
+    const all = [...this.tiles.filter((known) => known !== tile), tile];
+    const finer = all.filter((known) => !overview(known)).sort((a, b) => b.arrival - a.arrival).slice(0, KEPT_TILES);
+    finer.sort((a, b) => b.rowStep * b.columnStep - a.rowStep * a.columnStep);
+    this.tiles = [...all.filter(overview), ...finer];
   }
 
   overview() {
@@ -105,17 +107,19 @@ class HeatmapCanvas {
     if (this.isCoarse() && this.wanted() !== this.asked) this.ask(QUIET_MS); // once: the answer is bounded
   }
 
+  // The finest tile that has all of the view.
+  finest() {
+    return [...this.tiles].reverse().find((tile) => tile.covers(this.view));
+  }
+
   // Whether the visible part could be shown finer than the tiles at hand allow.
   isCoarse() {
-    if (this.isEmpty || !this.overview() || this.overview().numEntries === 0) return false;
+    const tile = this.finest();
+    if (this.isEmpty || !tile) return false;
     const { plot, view, ratio } = this;
-    const finest = (span, pixels) => Math.max(1, Math.ceil(span / pixels));
-    const down = finest(view.r1 - view.r0, plot.height * ratio * 0.95);
-    const across = finest(view.c1 - view.c0, plot.width * ratio * 0.95);
-    const covers = (tile) =>
-      tile.rowStart <= view.r0 + 1e-6 && tile.rowStop >= view.r1 - 1e-6 &&
-      tile.columnStart <= view.c0 + 1e-6 && tile.columnStop >= view.c1 - 1e-6;
-    return !this.tiles.some((tile) => covers(tile) && tile.rowStep <= down && tile.columnStep <= across);
+    const step = (span, pixels) => Math.max(1, Math.ceil(span / (pixels * ratio * 0.95)));
+    const down = step(view.r1 - view.r0, plot.height), across = step(view.c1 - view.c0, plot.width);
+    return tile.rowStep > down || tile.columnStep > across;
   }
 
   draw() {
@@ -135,7 +139,7 @@ class HeatmapCanvas {
     const [r0, r1, c0, c1] = this.view.whole();
     const { rows, columns } = this.view;
     this.find(".window").textContent = `${spanText("row", [r0, r1])} of ${grouped(rows)} · ${spanText("column", [c0, c1])} of ${grouped(columns)}`;
-    const tile = [...this.tiles].reverse().find((t) => t.meets(this.view));
+    const tile = this.finest();
     let step = [1, 1];
     if (tile) {
       const level = tile.level(this.view, this.plot.width * this.ratio, this.plot.height * this.ratio);

@@ -9,7 +9,7 @@ const Gestures = {
     canvas.onpointerdown = (event) => this.onDown(event);
     canvas.onpointermove = (event) => this.onMove(event);
     canvas.onpointerup = (event) => this.onUp(event);
-    canvas.onpointercancel = (event) => this.pointers.delete(event.pointerId);
+    canvas.onpointercancel = (event) => this.onCancel(event);
     canvas.onpointerleave = () => this.leave();
     canvas.ondblclick = () => this.fit();
     root.onkeydown = (event) => this.onKey(event);
@@ -88,6 +88,12 @@ const Gestures = {
     if (isClick && this.hover) this.select(this.hover);
   },
 
+  onCancel(event) {
+    this.pointers.delete(event.pointerId);
+    this.canvas.classList.remove("dragging");
+    this.origin = null;
+  },
+
   onKey(event) {
     if (this.isEmpty || event.ctrlKey || event.metaKey || event.altKey) return;
     const part = event.shiftKey ? 0.5 : 0.1;
@@ -109,7 +115,7 @@ const Gestures = {
       _: () => this.step(1 / 1.6),
       0: () => this.fit(),
       Home: () => this.fit(),
-      Escape: () => this.select(null),
+      Escape: () => this.selected && this.select(null),
     };
     if (!actions[event.key]) return;
     event.preventDefault();

@@ -45,12 +45,16 @@ class Tile {
     this.levels = new Map();
   }
 
-  get numEntries() {
-    return (this.rowStop - this.rowStart) * (this.columnStop - this.columnStart);
-  }
-
   meets(view) {
     return this.rowStart < view.r1 && this.rowStop > view.r0 && this.columnStart < view.c1 && this.columnStop > view.c0;
+  }
+
+  covers(view) {
+    const slack = 1e-6; // views are fractions, and rounding must not lose a tile
+    return (
+      this.rowStart <= view.r0 + slack && this.rowStop >= view.r1 - slack &&
+      this.columnStart <= view.c0 + slack && this.columnStop >= view.c1 - slack
+    );
   }
 
   holds(row, column) {
