@@ -127,6 +127,6 @@ def as_float32(values: np.ndarray) -> np.ndarray:
 @cache
 def _kernel():
     """The compiled kernel; numba is imported (half a second) only when something is pooled, and its code is cached."""
-    from engine.pooling_kernel import largest_keys
+    from engine.pooling_kernel import compiled_kernel
 
-    return largest_keys
+    return compiled_kernel()

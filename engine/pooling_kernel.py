@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import int64, types, uint16, uint32
 from numba.extending import overload
+
+from engine.measures.compilation import array, kernel
 
 STRIP = 4096
 """Columns accumulated at a time, so that the accumulators stay in the first-level cache (16 KiB); chosen by us."""
@@ -25,7 +27,12 @@ def _compiled_key(bits):
     return None
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+SIGNATURES = tuple(
+    (array(bits, 2, readonly=True), int64, int64, int64, int64, array(bits, 2)) for bits in (uint32, uint16)
+)
+
+
+@kernel(*SIGNATURES)
 def largest_keys(bits, row, column, row_step, column_step, keys):
     """Raise each cell of `keys` to the largest key among the entries it covers; one pass over `bits`.
 
@@ -57,3 +64,14 @@ def largest_keys(bits, row, column, row_step, column_step, keys):
                 keys[cell_row, cell] = key
                 cell, c, end = cell + 1, end, min(width, end + column_step)
         top = bottom
+
+
+def compiled_kernel():
+    """`largest_keys`, with all its versions compiled or loaded: in one order, which the cache on disk relies on."""
+    for signature in SIGNATURES:
+        try:
+            largest_keys.compile(signature)
+        except OSError:  # the code is in place, only a full or read-only disk could not keep it for the next process
+            if signature not in largest_keys.overloads:
+                raise
+    return largest_keys

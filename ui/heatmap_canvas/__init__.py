@@ -160,7 +160,7 @@ def heatmap_canvas(
     return CanvasState(view, view == View.full(shape), selected)
 
 
-@st.cache_data(max_entries=24, show_spinner=False)
+@st.cache_data(max_entries=24, show_spinner="Reading the tensor …")
 def _overview(
     uri: str, fingerprint: str, name: str, rows: int, columns: int, _source: Source, _info: TensorInfo
 ) -> Grid:
