@@ -30,7 +30,7 @@ class StarterFacts:
     """What the cards tell.
 
     Attributes:
-        settings: all that was chosen. python, torch: versions. processor: instruction set that torch used.
+        settings: what was chosen. python, torch, transformers: versions. processor: instruction set that torch used.
         corpus_hash: SHA-256 of the whole text before the split. parts: the split.
         num_parameters: of the decoder. num_tokens: of the training text. result: how the training went.
         measured: by checkpoint name. sample: what `starter` wrote. copied: its longest run in the training text.
@@ -39,6 +39,7 @@ class StarterFacts:
     settings: StarterSettings
     python: str
     torch: str
+    transformers: str
     processor: str
     corpus_hash: str
     parts: Split
@@ -111,9 +112,9 @@ def _measurements(facts: StarterFacts) -> str:
             *rows,
             "",
             "Measured on the saved bf16 weights, computed in fp32. Held-out text was neither learnt nor used to choose",
-            f"anything ({test.num_tokens:,} tokens, {test.num_bytes:,} bytes); validation text chose settings and",
-            f"step. Every token is priced once, in windows of {context} that move by {context // 2}. Perplexity is per",
-            "token of the model's own tokenizer; bits per byte compare between tokenizers.",
+            f"anything ({test.num_tokens:,} tokens, {test.num_bytes:,} bytes); validation text chose settings and step.",
+            f"Every token is priced once, in windows of {context} that move by {context // 2}.",
+            "Perplexity is per token of the model's own tokenizer; bits per byte compare between tokenizers.",
         ]
     )
 
@@ -169,8 +170,8 @@ def _making(facts: StarterFacts) -> str:
         [
             "## How it was made",
             "",
-            "`python -m workflows starter` makes both checkpoints again: the same bits with the same Python, torch,",
-            "number of threads and instruction set.",
+            "`python -m workflows starter` makes both checkpoints again: the same bits with the same versions, number",
+            "of threads and instruction set.",
             "",
             "| what | value |",
             "|---|---|",
@@ -189,8 +190,8 @@ def _making(facts: StarterFacts) -> str:
             f"best on validation text ({seen:.0f} passes over the training text) |",
             f"| seed | {settings.seed} for split and weights, {training.seed} for batches and dropout |",
             "| precision | fp32 while training, bf16 as saved |",
-            f"| software | Python {facts.python}, torch {facts.torch} ({facts.processor}), "
-            f"{training.threads} threads |",
+            f"| software | Python {facts.python}, torch {facts.torch} ({facts.processor}, {training.threads} threads), "
+            f"transformers {facts.transformers} |",
             f"| time | {facts.result.elapsed_s / 60:.1f} minutes |",
         ]
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
@@ -97,6 +98,7 @@ def _write(
         settings=settings,
         python=platform.python_version(),
         torch=torch.__version__,
+        transformers=transformers.__version__,
         processor=torch.backends.cpu.get_cpu_capability(),
         corpus_hash=text_hash(documents),
         parts=parts,

@@ -44,7 +44,7 @@ def new_decoder(shape: DecoderShape, tokenizer: PreTrainedTokenizerFast, seed: i
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=None,  # named here, its embedding would begin at zero and never learn, and it is END_OF_TEXT too
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -31,7 +31,7 @@ class PretrainingSettings:
         seed: draws windows and dropout.
     """
 
-    steps: int = 2500
+    steps: int = 1500
     batch_size: int = 4
     context: int = 256
     learning_rate: float = 3e-3
@@ -39,7 +39,7 @@ class PretrainingSettings:
     final_share: float = 0.05
     weight_decay: float = 0.1
     max_norm: float = 1.0
-    dropout: float = 0.1
+    dropout: float = 0.2
     evaluate_every: int = 100
     patience: int = 5
     threads: int = 2

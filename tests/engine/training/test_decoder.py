@@ -24,6 +24,13 @@ def test_fresh_weights_repeat_with_the_seed_and_leave_the_generator_alone(tokeni
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_no_embedding_begins_at_zero_or_is_cut_off_from_learning(model, tokenizer):
+    assert (model.model.embed_tokens.weight.abs().amax(dim=1) > 0).all()
+    model.lm_head = torch.nn.Identity()  # untied: only the look-up can pass a gradient on
+    model(input_ids=torch.tensor([[tokenizer.eos_token_id, 5]])).logits.square().sum().backward()
+    assert model.model.embed_tokens.weight.grad[tokenizer.eos_token_id].abs().max() > 0
+
+
 def test_what_is_saved_is_bf16_and_exactly_what_training_begins_with(model, tokenizer, tmp_path):
     save_checkpoint(model, tokenizer, tmp_path)
     saved = load_file(tmp_path / "model.safetensors")
