@@ -92,7 +92,7 @@ def _statistics(values: dict[str, float]) -> None:
     table = pd.DataFrame(
         {
             "measure": [MEASURES[name].title for name in shown],
-            "value": [values[name] for name in shown],
+            "value": [_text(values[name], 7) for name in shown],
             "column in SQL": shown,
         }
     )
@@ -100,7 +100,7 @@ def _statistics(values: dict[str, float]) -> None:
         table,
         hide_index=True,
         height=35 * len(table) + 38,
-        column_config={"value": st.column_config.NumberColumn(format=VALUE_FORMAT)},
+        column_config={"value": st.column_config.TextColumn(alignment="right")},
     )
 
 
@@ -179,5 +179,8 @@ def _jump(table: pd.DataFrame, selected: list[int]) -> None:
         )
 
 
-def _text(value: float) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.4g}"
+def _text(value: float, digits: int = 4) -> str:
+    """A number as text; "–" where it is undefined. Whole numbers keep all their digits."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < 2**53 else f"{value:.{digits}g}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ml_dtypes
+import numpy as np
 import streamlit as st
 
 from engine.colour_limits import DEFAULT_PERCENT, PERCENTS, ColourLimits, colour_limits
 from engine.colour_maps import COLOUR_MAPS
 from engine.folding import matrix_shape
+from engine.heatmaps import pool
 from engine.naming import role_title
 from ui.heatmap_canvas import CanvasState, Colours, Start, View, heatmap_canvas
 from ui.page import escape_markdown, store
@@ -35,11 +38,18 @@ def tensor_caption(selection: Selection) -> None:
 def tensor_view(selection: Selection) -> None:
     """The canvas, its colour controls above and the region and selected weight below."""
     shape = matrix_shape(selection.info.shape)
+    _compile_kernels()
     colours = _colour_controls(selection)
     start = _start(shape)
     state = heatmap_canvas(selection.source, selection.info, key="canvas", colours=colours, start=start)
     st.session_state["view"] = "" if state.is_full else state.view.text
     _below(state, shape)
+
+
+@st.cache_resource(show_spinner="Compiling the heatmap kernels: once on this machine, some seconds …")
+def _compile_kernels() -> None:
+    for kind in (np.float32, ml_dtypes.bfloat16):
+        pool(np.zeros((4, 4), kind), 2, 2)
 
 
 def _colour_controls(selection: Selection) -> Colours:
