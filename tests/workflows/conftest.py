@@ -60,6 +60,19 @@ def many(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def undisturbed(many, tmp_path_factory) -> Path:
+    """A data folder into which another process measured `many` without any disturbance.
+
+    The first process may have to compile the kernels. Its sums then differ in the last bit from those of every process
+    that loads them from the cache, as the jobs do: so the second one counts.
+    """
+    for name in ("compiled", "cached"):
+        folder = tmp_path_factory.mktemp(name)
+        subprocess.run(command_words("extract", many, "--data", folder), cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
