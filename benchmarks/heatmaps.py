@@ -1,19 +1,16 @@
 """Heatmap overviews against streaming the same bytes, against numpy, and against their budget.
 
-    python -m benchmarks.heatmaps [--quick] [--json]
+python -m benchmarks.heatmaps [--quick] [--json]
 
-Every ratio is the median over rounds of two timings taken one after the other in the same round, on one thread, of
-memory-mapped files that lie in the page cache.
+One thread, memory-mapped files that lie in the page cache.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
+import sys
 import tempfile
-import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,26 +19,26 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 import ml_dtypes
 import numpy as np
-from numba import njit
 from safetensors.numpy import save_file
 
 import engine.sources
+from benchmarks.harness import Result, main, seconds_in_turns
 from engine.colour_limits import colour_limits
 from engine.heatmaps import full_view, read_grid
-from engine.sources.base import Source
+from engine.sources.base import Source, TensorInfo
 from ui.heatmap_canvas.message import encode_message
 
-FASTER = "× faster"
 SHAPES = {"embedding": (30_522, 384), "square": (8192, 8192), "wide": (4096, 16_384), "vocabulary": (128_256, 2048)}
 
 
-@njit(nogil=True, fastmath=True)
-def stream(words):
-    """The sum of all 64-bit words: the least a program can do that reads every byte."""
-    total = np.uint64(0)
-    for word in words:
-        total += word
-    return total
+def stream(source: Source, info: TensorInfo) -> Callable[[], object]:
+    """The sum of the tensor's bytes as 64-bit words, read from the same mapped file as the overview reads them.
+
+    numpy's sum is the fastest one-thread pass known here; a copy of the bytes in memory of its own streams slower and
+    would flatter every ratio.
+    """
+    words = source.read(info.name).reshape(-1).view(np.uint64)
+    return lambda: words.sum()
 
 
 def numpy_pool(matrix: np.ndarray, row_step: int, column_step: int) -> np.ndarray:
@@ -52,79 +49,73 @@ def numpy_pool(matrix: np.ndarray, row_step: int, column_step: int) -> np.ndarra
     return np.where(-least > most, least, most)
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def overview(source: Source, info: TensorInfo) -> Callable[[], object]:
+    return lambda: read_grid(source, info, full_view(info))
 
 
-def ratio(work: Callable[[], object], peer: Callable[[], object], rounds: int) -> float:
-    """Median over rounds of work's time over its peer's; the first round warms both up and does not count."""
-    pairs = [(timed(work), timed(peer)) for _ in range(rounds + 1)][1:]
-    return statistics.median(own / other for own, other in pairs)
+def measure_overviews(source: Source) -> dict[str, Result]:
+    """Each tensor's overview over a sum of the same bytes."""
+    results = {}
+    for info in source.infos():
+        times = seconds_in_turns({"own": overview(source, info), "stream": stream(source, info)}, repetitions=9)
+        how = (
+            f"overview of {info.shape[0]} × {info.shape[1]} {info.dtype} over a one-thread sum of the same mapped bytes"
+        )
+        results[f"overview.{info.name}"] = Result(times["own"] / times["stream"], "×", "≤ 3", how)
+    return results
 
 
-def write(folder: Path, names: list[str]) -> Source:
+def measure_embedding(source: Source, info: TensorInfo) -> dict[str, Result]:
+    """The tall embedding of MiniLM's shape: against numpy, and its first message against the budget."""
+    grid, matrix = read_grid(source, info, full_view(info)), source.read(info.name)
+
+    def message() -> bytes:
+        colour_limits(source, info)
+        return encode_message({}, {"overview": read_grid(source, info, full_view(info))})
+
+    works = {
+        "own": overview(source, info),
+        "numpy": lambda: numpy_pool(matrix, grid.row_step, grid.column_step),
+        "message": message,
+    }
+    times = seconds_in_turns(works, repetitions=9)
+    shape = f"{matrix.shape[0]} × {matrix.shape[1]} F32"
+    return {
+        "overview.numpy": Result(times["numpy"] / times["own"], "×", "≥ 10", f"numpy reduceat over ours, {shape}"),
+        "message.size": Result(len(message()) / 1e6, "MB", "≤ 1", f"the first message of {shape}"),
+        "message.time": Result(times["message"], "s", "≤ 1", "colour limits from a sample, pooling and encoding of it"),
+    }
+
+
+def measure(is_quick: bool) -> dict[str, Result]:
+    names = ["embedding", "square"] if is_quick else list(SHAPES)
     rng = np.random.default_rng(0)
     tensors = {}
     for name in names:
         weights = rng.standard_normal(SHAPES[name], dtype=np.float32) * np.float32(0.05)
         tensors[f"{name}.f32"], tensors[f"{name}.bf16"] = weights, weights.astype(ml_dtypes.bfloat16)
-    save_file(tensors, folder / "model.safetensors")
-    return engine.sources.open(folder / "model.safetensors")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_file(tensors, path)
+        del tensors
+        with engine.sources.open(path) as source:
+            results = measure_overviews(source) | measure_embedding(source, source.info("embedding.f32"))
+            results["overview.memory"] = Result(
+                _peak_mib(source), "MiB", "≤ 64", "most memory allocated while pooling any of the tensors"
+            )
+    return results
 
 
-def measure(source: Source, rounds: int) -> dict[str, dict]:
-    metrics: dict[str, dict] = {}
-
-    def add(name: str, value: float, unit: str, target: float, how: str) -> None:
-        met = value >= target if unit == FASTER else value <= target
-        metrics[name] = {"value": round(value, 3), "unit": unit, "target": target, "met": met, "how": how}
-
-    for info in source.infos():
-        words = np.frombuffer(source.read(info.name).tobytes(), np.uint64)
-        view = full_view(info)
-        value = ratio(lambda i=info, v=view: read_grid(source, i, v), lambda w=words: stream(w), rounds)
-        how = f"overview of {info.shape[0]} × {info.shape[1]} {info.dtype} over a one-thread sum of the same bytes"
-        add(f"overview.{info.name}", value, "× stream", 3.0, how)
-    info = source.info("embedding.f32")
-    grid = read_grid(source, info, full_view(info))
-    matrix = source.read(info.name)
-    value = ratio(
-        lambda: numpy_pool(matrix, grid.row_step, grid.column_step),
-        lambda: read_grid(source, info, full_view(info)),
-        rounds,
-    )
-    add("overview.embedding.f32.numpy", value, FASTER, 10.0, "numpy reduceat over ours")
-
-    def first_message() -> bytes:
-        colour_limits(source, info)
-        return encode_message({}, {"overview": read_grid(source, info, full_view(info))})
-
-    seconds = statistics.median(timed(first_message) for _ in range(rounds))
-    share = len(first_message()) / 1e6
-    add("message.size", share, "of 1 MB", 1.0, "first message of 30522 × 384 F32")
-    add("message.time", seconds, "of 1 s", 1.0, "limits from a sample, pooling and encoding of it")
-    return metrics
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the small matrices only")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments = parser.parse_args()
-    names = ["embedding", "square"] if arguments.quick else list(SHAPES)
-    with tempfile.TemporaryDirectory() as folder, write(Path(folder), names) as source:
-        metrics = measure(source, rounds=7 if arguments.quick else 15)
-    if arguments.json:
-        print(json.dumps(metrics, indent=2))
-        return
-    for name, metric in metrics.items():
-        mark = "met" if metric["met"] else "MISSED"
-        print(
-            f"{name:32} {metric['value']:8.3f} {metric['unit']:10} target {metric['target']} {mark}  ({metric['how']})"
-        )
+def _peak_mib(source: Source) -> float:
+    """The most memory that pooling any of the tensors allocates, its result included; as numpy tells tracemalloc."""
+    tracemalloc.start()
+    try:
+        for info in source.infos():
+            overview(source, info)()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main("heatmaps", measure, __doc__))
