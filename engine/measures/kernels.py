@@ -358,3 +358,13 @@ def refine_below(bits, wanted, prefix_shift, digit_shift, prefixes, tables, kept
             j = np.searchsorted(prefixes, prefix)
             if j < prefixes.size and prefixes[j] == prefix:
                 tables[j, (kept[i] >> digit_shift) & np.uint64(0xFFFF)] += np.uint32(1)
+
+
+@kernel((array(int64), int64))
+def entry_at(counts, rank):
+    """Which entry of a table of counts holds a rank, counted from 0, and its rank within that entry."""
+    for entry in range(counts.size):
+        if rank < counts[entry]:
+            return entry, rank
+        rank -= counts[entry]
+    return counts.size, rank

@@ -45,7 +45,7 @@ class MomentSums(NamedTuple):
             "m3": _shifted(self.s3 / self.n, 3 * exponent),
             "m4": _shifted(self.s4 / self.n, 4 * exponent),
             "l1": _shifted(self.l1, exponent),
-            "l2": _shifted(math.sqrt(self.s2 + self.n * self.mean * self.mean), exponent),
+            "l2": _shifted(math.hypot(math.sqrt(self.s2), math.sqrt(self.n) * self.mean), exponent),
         }
 
 

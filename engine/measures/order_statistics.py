@@ -40,11 +40,12 @@ def bin_edges(minimum: float, maximum: float) -> np.ndarray:
     """The 257 edges of the histogram over [minimum, maximum], or ±0.5 about a constant: numpy.histogram's.
 
     Where the range overflows float64, or is so small that neighbouring edges fall together, numpy refuses; here the
-    edges are taken as they round, and a bin between equal edges is empty.
+    edges are taken as they round, and a bin between equal edges is empty. Where the range is so small (under 10⁻³⁰⁵)
+    that the width of a bin is subnormal, numpy's counts disagree with its own edges; ours keep to the edges.
     """
     if minimum == maximum:
         minimum, maximum = minimum - 0.5, maximum + 0.5
-    if np.isfinite(np.float64(maximum / 2 - minimum / 2) * 2):
+    if math.isfinite(maximum - minimum):
         return np.linspace(minimum, maximum, NUM_BINS + 1)
     return np.linspace(minimum / 2, maximum / 2, NUM_BINS + 1) * 2
 

@@ -13,7 +13,7 @@ class PatternValues(NamedTuple):
 
     Attributes:
         values: (256 or 65536,) float64, the value of each pattern. order: the patterns of finite values, by value.
-        nan, posinf, neginf: where `values` is that.
+        nan, posinf, neginf: the patterns that are that.
     """
 
     values: np.ndarray
@@ -32,4 +32,5 @@ def pattern_values(dtype: np.dtype) -> PatternValues:
         values = patterns.view(dtype).astype(np.float64)
     finite = np.flatnonzero(np.isfinite(values))
     order = finite[np.argsort(values[finite], kind="stable")]
-    return PatternValues(values, order, np.isnan(values), values == np.inf, values == -np.inf)
+    special = (np.flatnonzero(each) for each in (np.isnan(values), values == np.inf, values == -np.inf))
+    return PatternValues(values, order, *special)

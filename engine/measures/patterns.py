@@ -65,7 +65,7 @@ def _counts(reader, cuts, threads, progress, profiler) -> np.ndarray:
         if part:
             profiler.merge(part)
         progress.advance(length / reader.size)
-    pairs = tally.total().sum(axis=0)
+    pairs = tally.total().sum(axis=0, dtype=np.int64)
     if reader.itemsize == 2:
         return counts + pairs
     pairs = pairs.reshape(256, 256)  # two bytes were counted as one pattern

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.measures.kernels import entry_at
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -100,7 +102,9 @@ class Selection:
 
     def __init__(self, layout: Layout, tops: np.ndarray, num_zero: int, ranks: np.ndarray, edges: np.ndarray) -> None:
         self.layout = layout
-        counts = np.where(np.less(_TOPS & 0x7FFF, layout.infinite_top), tops, 0)[_RAW_TOP]
+        counts = np.zeros(65536, dtype=np.int64)
+        counts[_ZEROS[0] + 1 - layout.infinite_top : _ZEROS[0] + 1] = tops[0x8000 : 0x8000 + layout.infinite_top][::-1]
+        counts[_ZEROS[1] : _ZEROS[1] + layout.infinite_top] = tops[: layout.infinite_top]
         below = np.concatenate(([0], np.cumsum(counts)))
         is_open = counts > 0
         if counts[_ZEROS].sum() == num_zero:
@@ -169,24 +173,23 @@ class Selection:
         for edge in self._by_table:
             top = np.uint64(self._edge_top[edge])
             table = self._in_key_order(tables[np.searchsorted(self.prefixes, top)], top)
-            self.num_below[edge] += table[: int(self._edge_keys[edge] & np.uint64(0xFFFF))].sum()
+            self.num_below[edge] += table[: int(self._edge_keys[edge] & np.uint64(0xFFFF))].sum(dtype=np.int64)
 
     def descend(self, tables: np.ndarray) -> None:
         """Take up what one pass counted of the ranks: 16 more of their bits.
 
-        Args: tables: (t, 65536) int64, one for each prefix, in the order of `prefixes` in the first further pass, of
-            `pattern_prefixes` in the others.
+        Args: tables: (t, 65536) of integers, one for each prefix, in the order of `prefixes` in the first further
+            pass, of `pattern_prefixes` in the others.
         """
         by_key = np.arange(self.prefixes.size)
         if self.num_bits > 16:
             by_key = np.argsort(np.argsort(self._flipped(self.prefixes)))
         prefix, rest = self._rank_prefix.copy(), self._rest.copy()
         for index, current in enumerate(self.prefixes):
-            up_to = np.cumsum(self._in_key_order(tables[by_key[index]], current))
-            here = self._is_sought & (self._rank_prefix == current)
-            digit = np.searchsorted(up_to, rest[here], side="right")
-            prefix[here] = (current << np.uint64(16)) | digit.astype(np.uint64)
-            rest[here] -= np.where(digit > 0, up_to[digit - 1], 0)
+            table = np.ascontiguousarray(self._in_key_order(tables[by_key[index]], current), dtype=np.int64)
+            for rank in np.flatnonzero(self._is_sought & (self._rank_prefix == current)):
+                digit, rest[rank] = entry_at(table, rest[rank])
+                prefix[rank] = int(current) << 16 | digit
         self._rank_prefix, self._rest = prefix, rest
         self.num_bits += 16
         self.prefixes = np.unique(prefix[self._is_sought])

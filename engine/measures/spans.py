@@ -137,7 +137,7 @@ def in_order(
 
 
 class Tally:
-    """Tables of 32-bit counters lent to threads, and their sum in 64 bits.
+    """Tables of 32-bit counters lent to threads, and their sum.
 
     Args: shape: of one table. limit: how many may exist; a thread that finds none free waits.
     """
@@ -145,7 +145,8 @@ class Tally:
     _SAFE = 1 << 31  # increments after which a table is emptied into the sum, well before a counter can overflow
 
     def __init__(self, shape: tuple[int, ...], limit: int) -> None:
-        self._sum = np.zeros(shape, dtype=np.int64)
+        self._shape = shape
+        self._sum: np.ndarray | None = None
         self._lock = threading.Lock()
         self._free: queue.LifoQueue[tuple[np.ndarray | None, int]] = queue.LifoQueue()
         for _ in range(limit):
@@ -156,9 +157,10 @@ class Tally:
         """A table to which at most so many increments will be added; fewer than 2³¹ at once."""
         table, pending = self._free.get()
         if table is None:
-            table = np.zeros(self._sum.shape, dtype=np.uint32)
+            table = np.zeros(self._shape, dtype=np.uint32)
         elif pending + increments > self._SAFE:
-            self._empty(table)
+            self._add(table)
+            table[:] = 0
             pending = 0
         try:
             yield table
@@ -166,14 +168,21 @@ class Tally:
             self._free.put((table, pending + increments))
 
     def total(self) -> np.ndarray:
-        """The int64 sum of all tables, once every one has come back; ends the tally."""
-        while not self._free.empty():
-            table, _ = self._free.get()
-            if table is not None:
-                self._empty(table)
-        return self._sum
+        """The sum of all tables, once every one has come back; ends the tally. A single table is given as it is."""
+        tables = [table for table, _ in self._drained() if table is not None]
+        if self._sum is None and len(tables) == 1:
+            return tables[0]
+        for table in tables:
+            self._add(table)
+        return np.zeros(self._shape, dtype=np.int64) if self._sum is None else self._sum
 
-    def _empty(self, table: np.ndarray) -> None:
+    def _drained(self) -> Iterator[tuple[np.ndarray | None, int]]:
+        while not self._free.empty():
+            yield self._free.get()
+
+    def _add(self, table: np.ndarray) -> None:
         with self._lock:
-            self._sum += table
-        table[:] = 0
+            if self._sum is None:
+                self._sum = table.astype(np.int64)
+            else:
+                self._sum += table

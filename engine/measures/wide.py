@@ -12,7 +12,7 @@ from engine.measures.results import Distribution
 from engine.measures.selection import Layout, Selection
 from engine.measures.spans import Progress, SliceReader, Tally, in_order
 
-FEW = 1 << 17
+FEW = 1 << 16
 """Up to so many values, sorting a copy is faster than selecting; measured, see benchmarks."""
 
 TABLE_MEMORY = 24 << 20
@@ -66,7 +66,7 @@ class WideTensor:
             values = values[np.searchsorted(values, -np.inf, side="right") : np.searchsorted(values, np.inf)]
             values = values.astype(np.float64)
             return values[ranks], np.searchsorted(values, edges, side="left")
-        selection = Selection(self._layout, self._tops.total().sum(axis=0), num_zero, ranks, edges)
+        selection = Selection(self._layout, self._tops.total().sum(axis=0, dtype=np.int64), num_zero, ranks, edges)
         if selection.is_open:
             tables, hits = self._refine(selection)
             selection.place_edges(tables, hits)
