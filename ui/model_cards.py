@@ -7,7 +7,7 @@ import streamlit as st
 
 from engine.heatmaps import thumbnail
 from engine.naming import place
-from figures.thumbnails import model_strip, tensor_picture
+from figures.thumbnails import model_strip, shared_limit, tensor_picture
 from storage.records import Location
 from ui.job_panel import job_of, job_panel, start_job
 from ui.page import escape_markdown, store, user_errors
@@ -19,6 +19,9 @@ LIVE_LIMIT_BYTES = 512 * 1000**2
 """Checkpoints up to this size get their picture without being measured first: pooling takes well under a second."""
 
 MOST_CARDS = 9
+
+SHOWN_TENSOR = "model.layers.0.self_attn.q_proj.weight"
+SHOWN_TENSOR_WORDS = "The same query matrix"
 
 _STATUS_BADGES = {
     "new": ("not measured", "gray", ":material/radio_button_unchecked:"),
@@ -127,15 +130,20 @@ def before_and_after() -> None:
     bundled = {location.name: location for location in library.locations(store()) if location.origin == "bundled"}
     if not {"starter-init", "starter"} <= bundled.keys():
         return
-    name = "model.layers.0.self_attn.q_proj.weight"
-    columns = st.columns(2)
-    for column, model, words in zip(columns, ("starter-init", "starter"), ("before training", "after"), strict=True):
+    pair = (bundled["starter-init"], bundled["starter"])
+    pictures = _pictures_of(SHOWN_TENSOR, tuple(known.fingerprint for known in pair), pair)
+    for column, picture, words in zip(st.columns(2), pictures, ("before training", "after"), strict=True):
         with column:
-            st.image(_picture_of(bundled[model].uri, bundled[model].fingerprint, name, bundled[model]), width="stretch")
-            st.caption(f"The same query matrix {words}", text_alignment="center")
+            st.image(picture, width="stretch")
+            st.caption(f"{SHOWN_TENSOR_WORDS} {words}", text_alignment="center")
 
 
 @st.cache_data(max_entries=8, show_spinner="Drawing (the first time compiles the kernels, some seconds) …")
-def _picture_of(uri: str, fingerprint: str, tensor: str, _location: Location) -> bytes:
-    source = open_location(_location)
-    return tensor_picture(thumbnail(source, source.info(tensor), size=128), height=320)
+def _pictures_of(tensor: str, fingerprints: tuple[str, ...], _locations: tuple[Location, ...]) -> list[bytes]:
+    """The same tensor of several models under one colour scale."""
+    grids = []
+    for location in _locations:
+        source = open_location(location)
+        grids.append(thumbnail(source, source.info(tensor), size=128))
+    limit = shared_limit(grids)
+    return [tensor_picture(grid, height=320, limit=limit) for grid in grids]
