@@ -35,7 +35,8 @@ class Profiler:
         self._value_of = None
         self._is_bfloat16 = dtype == ml_dtypes.bfloat16
         if stage.kind == "u":
-            self._value_of = pattern_values(dtype).values.astype(np.float32)
+            with np.errstate(invalid="ignore"):  # NaN patterns raise the flag on some machines
+                self._value_of = pattern_values(dtype).values.astype(np.float32)
         self._rows: list[tuple[np.ndarray, ...]] = []
         self._columns = self._column_sums()
 
