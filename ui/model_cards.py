@@ -20,8 +20,8 @@ LIVE_LIMIT_BYTES = 512 * 1000**2
 
 MOST_CARDS = 9
 
-SHOWN_TENSOR = "model.layers.0.self_attn.q_proj.weight"
-SHOWN_TENSOR_WORDS = "The same query matrix"
+SHOWN_TENSOR = "model.embed_tokens.weight"
+SHOWN_TENSOR_WORDS = "The same token embedding"
 
 _STATUS_BADGES = {
     "new": ("not measured", "gray", ":material/radio_button_unchecked:"),
