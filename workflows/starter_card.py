@@ -103,6 +103,7 @@ def _measurements(facts: StarterFacts) -> str:
         for name, measured in facts.measured.items()
     ]
     test, context = facts.measured["starter"].test, facts.settings.training.context
+    amount = f"{test.num_tokens:,} tokens, {test.num_bytes:,} bytes"
     return "\n".join(
         [
             "## How well it predicts",
@@ -112,7 +113,7 @@ def _measurements(facts: StarterFacts) -> str:
             *rows,
             "",
             "Measured on the saved bf16 weights, computed in fp32. Held-out text was neither learnt nor used to choose",
-            f"anything ({test.num_tokens:,} tokens, {test.num_bytes:,} bytes); validation text chose settings and step.",
+            f"anything ({amount}); validation text chose settings and step.",
             f"Every token is priced once, in windows of {context} that move by {context // 2}.",
             "Perplexity is per token of the model's own tokenizer; bits per byte compare between tokenizers.",
         ]
