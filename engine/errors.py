@@ -61,6 +61,18 @@ class TensorNotFoundError(SourceError):
     """The checkpoint has no tensor of that name."""
 
 
+class HubError(SourceError):
+    """The hub cannot be reached, refuses, or does not keep to its protocol; the same request may succeed later."""
+
+
+class AccessDeniedError(HubError):
+    """The model is gated or private, and no token that may read it was given."""
+
+
+class ContentChangedError(HubError):
+    """A file on the hub is no longer the one whose header was read."""
+
+
 class MeasureError(WeightscopeError):
     """A measure cannot be taken of this tensor."""
 
@@ -75,3 +87,15 @@ class JobError(WeightscopeError):
 
 class TrainingError(WeightscopeError):
     """A model cannot be trained: too little text, impossible settings, or a loss that left the numbers."""
+
+
+class CatalogueError(WeightscopeError):
+    """The catalogue file breaks its schema."""
+
+
+class NotAllowedError(WeightscopeError):
+    """This deployment is public and does not do that."""
+
+
+class RunnerError(WeightscopeError):
+    """A model cannot be loaded or run: no tokenizer, an unknown architecture, too little memory, an input it refuses."""
