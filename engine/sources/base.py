@@ -21,7 +21,8 @@ class TensorInfo:
     Attributes:
         name: the tensor's full name in the checkpoint.
         shape: its dimensions; () for a scalar; any of them may be 0.
-        dtype: element type in the spelling of safetensors ("F32", "BF16", "F8_E4M3", "BOOL", …).
+        dtype: element type in the spelling of safetensors ("F32", "BF16", "F8_E4M3", "BOOL", …); for what it lacks, in
+            the format's own ("Q4_0" of GGUF, "I4" of ONNX).
         num_bytes: bytes of the stored data.
         file: the file that holds it, relative to the source's folder.
         start, stop: byte range in that file; None where the format has no flat range.
@@ -56,6 +57,16 @@ class WeightFile(ABC):
         """The file's own metadata; {} where the format has none."""
         return {}
 
+    @property
+    def config(self) -> dict:
+        """What the file itself says of the model's architecture, named as in a `config.json`; {} where nothing."""
+        return {}
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Other files in its folder that hold some of its data; their names occur as `TensorInfo.file`."""
+        return ()
+
     @abstractmethod
     def read(self, info: TensorInfo) -> np.ndarray:
         """The whole tensor: read-only, C-contiguous, of shape `info.shape`."""
@@ -73,16 +84,20 @@ class Source(ABC):
     """A checkpoint opened for reading: headers now, data only when asked for.
 
     Attributes:
-        uri: where it is: an absolute local path (later also `hf://owner/name@revision`).
-        name: a short human name (the folder's or file's).
-        format: "safetensors", "pytorch", …
-        files: the weight files, absolute.
+        uri: where it is: an absolute local path, or `hf://owner/name[@revision]`.
+        name: a short human name (the folder's, file's or model's).
+        format: "safetensors", "pytorch", "gguf", …
+        files: the weight files, absolute; () of a model that is read over the network.
+        is_remote: whether every read goes over the network.
+        on_fetch: of a remote source, told of bytes as they arrive; may raise `Cancelled` to end the read.
     """
 
     uri: str
     name: str
     format: str
     files: tuple[Path, ...]
+    is_remote: bool = False
+    on_fetch: ByteCallback | None = None
 
     @abstractmethod
     def infos(self) -> tuple[TensorInfo, ...]:
@@ -92,7 +107,8 @@ class Source(ABC):
     def read(self, name: str) -> np.ndarray:
         """The whole tensor in its stored type: read-only, memory-mapped where the format allows.
 
-        Types numpy lacks come as their `ml_dtypes` type; packed 4- and 6-bit types come unpacked, one element each.
+        Types numpy lacks come as their `ml_dtypes` type; packed 2-, 4- and 6-bit types come unpacked, one element
+        each; block-quantised types come decoded, as float32.
         """
 
     @abstractmethod
@@ -111,12 +127,12 @@ class Source(ABC):
     @property
     @abstractmethod
     def metadata(self) -> dict[str, str]:
-        """The header's own metadata (`__metadata__`), merged over shards."""
+        """The header's own metadata (`__metadata__`, GGUF's keys, …), merged over shards."""
 
     @property
     @abstractmethod
     def config(self) -> dict:
-        """The `config.json` beside the weights; {} if there is none."""
+        """What the weight files themselves say of the architecture, else the `config.json` beside them, else {}."""
 
     @abstractmethod
     def close(self) -> None:

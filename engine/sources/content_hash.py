@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from engine.errors import SourceError
@@ -29,7 +29,11 @@ def content_hash(files: Iterable[tuple[str, Path]], on_bytes: ByteCallback | Non
         on_bytes: told of every byte done, also of those that needed no reading because their hash was known.
     Raises: SourceError if a file cannot be read or changes meanwhile; whatever `on_bytes` raises.
     """
-    hashes = {name: _file_hash(path, on_bytes) for name, path in files}
+    return combined_hash({name: _file_hash(path, on_bytes) for name, path in files})
+
+
+def combined_hash(hashes: Mapping[str, str]) -> str:
+    """The hash of a checkpoint from those of its files (name -> SHA-256, hex), as `content_hash` says."""
     if len(hashes) == 1:
         return next(iter(hashes.values()))
     lines = "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))

@@ -1,8 +1,9 @@
-"""A checkpoint of one or more local files, whatever their format."""
+"""A checkpoint of one or more files, whatever their format."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,35 +18,22 @@ from engine.sources.json_file import read_json_object
 _GENERIC_STEMS = frozenset({"model", "pytorch_model", "adapter_model", "consolidated", "checkpoint"})
 """File names that say nothing of the model; its folder's name then stands for it."""
 
+_SHARD = re.compile(r"-\d{5,6}-of-\d{5,6}$")
+
 _COMPARED_NAMES = 10_000
 """Names looked through for the nearest to a wrong one, which takes about 20 µs each."""
 
 
-class FileSource(Source):
-    """The tensors of several weight files under one roof.
+class PartedSource(Source):
+    """The tensors of several weight files under one roof, wherever the files are.
 
     Args:
-        format: the format's name.
-        location: the file, index or folder that was opened, absolute.
-        folder: where the files' names begin.
-        parts: file name relative to the folder -> the opened file, in reading order.
+        parts: file name -> the opened file, in reading order.
         weight_map: tensor name -> file name where an index says so: every tensor it names must be in its file, and it
             decides between files that hold the same name. Without it a name in two files is an error.
     """
 
-    def __init__(
-        self,
-        format: str,
-        location: Path,
-        folder: Path,
-        parts: Mapping[str, WeightFile],
-        weight_map: Mapping[str, str] | None = None,
-    ) -> None:
-        self.format = format
-        self.uri = str(location)
-        self.name = _short_name(location, folder)
-        self.files = tuple(folder / name for name in parts)
-        self._folder = folder
+    def __init__(self, parts: Mapping[str, WeightFile], weight_map: Mapping[str, str] | None = None) -> None:
         self._parts = dict(parts)
         self._infos = _united(self._parts, weight_map or {})
 
@@ -61,7 +49,7 @@ class FileSource(Source):
 
     def read(self, name: str) -> np.ndarray:
         info = self.info(name)
-        return self._parts[info.file].read(info)
+        return self._owners[name].read(info)
 
     def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
         info = self.info(name)
@@ -72,28 +60,60 @@ class FileSource(Source):
                 f"{self.name}: rows {start} … {stop} of {name!r} were asked for, but it has {info.shape[0]}.",
                 "Ask for a range inside the tensor.",
             )
-        return self._parts[info.file].read_rows(info, start, stop)
+        return self._owners[name].read_rows(info, start, stop)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {key: text for part in self._parts.values() for key, text in part.metadata.items()}
+
+    def close(self) -> None:
+        for part in self._parts.values():
+            part.close()
+
+
+class FileSource(PartedSource):
+    """A checkpoint on this machine.
+
+    Args:
+        format: the format's name.
+        location: the file, index or folder that was opened, absolute.
+        folder: where the files' names begin.
+        parts, weight_map: as in `PartedSource`; the names are relative to the folder.
+    """
+
+    def __init__(
+        self,
+        format: str,
+        location: Path,
+        folder: Path,
+        parts: Mapping[str, WeightFile],
+        weight_map: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(parts, weight_map)
+        self.format = format
+        self.uri = str(location)
+        self.name = _short_name(location, folder)
+        self.files = tuple(folder / name for name in parts)
+        self._folder = folder
 
     def content_hash(self, on_bytes: ByteCallback | None = None) -> str:
-        return content_hash(zip(self._parts, self.files, strict=True), on_bytes)
+        return content_hash(zip(self._names, self.files, strict=True), on_bytes)
 
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.files)
 
     @property
-    def metadata(self) -> dict[str, str]:
-        return {key: text for part in self._parts.values() for key, text in part.metadata.items()}
-
-    @property
     def config(self) -> dict:
-        """The `config.json` beside the weights; {} if there is none. Raises: MalformedHeaderError if it is broken."""
+        """What the weight files say themselves, else the `config.json` beside them; {} if there is none.
+
+        Raises: MalformedHeaderError if the `config.json` is broken.
+        """
+        own = next((part.config for part in self._parts.values() if part.config), None)
+        if own is not None:
+            return own
         path = self._folder / "config.json"
         return read_json_object(path) if path.is_file() else {}
-
-    def close(self) -> None:
-        for part in self._parts.values():
-            part.close()
 
 
 def _short_name(location: Path, folder: Path) -> str:
@@ -101,13 +121,17 @@ def _short_name(location: Path, folder: Path) -> str:
     repository = repository_name(folder)
     if repository is not None:
         return repository.rpartition("/")[2]
-    says_nothing = location == folder or location.name.endswith(".index.json") or location.stem in _GENERIC_STEMS
-    return folder.name if says_nothing and folder.name else location.stem
+    stem = _SHARD.sub("", location.stem)
+    says_nothing = location == folder or location.name.endswith(".index.json") or stem in _GENERIC_STEMS
+    return folder.name if says_nothing and folder.name else stem
 
 
-def _united(parts: Mapping[str, WeightFile], weight_map: Mapping[str, str]) -> dict[str, TensorInfo]:
-    """Every tensor of every file, by name."""
+def _united(
+    parts: Mapping[str, WeightFile], weight_map: Mapping[str, str]
+) -> tuple[dict[str, TensorInfo], dict[str, WeightFile]]:
+    """Every tensor of every file, and the file that reads it, by name."""
     infos: dict[str, TensorInfo] = {}
+    owners: dict[str, WeightFile] = {}
     for file, part in parts.items():
         for info in part.infos():
             if weight_map.get(info.name, file) != file:
@@ -118,11 +142,11 @@ def _united(parts: Mapping[str, WeightFile], weight_map: Mapping[str, str]) -> d
                     "they look like two checkpoints, not parts of one.",
                     "Open one of the files instead of the folder.",
                 )
-            infos[info.name] = info
+            infos[info.name], owners[info.name] = info, part
     for name, file in weight_map.items():
         if name not in infos:
             raise TensorNotFoundError(
                 f"The index places {name!r} in {file}, but that file does not hold it.",
                 "The shards and the index come from different versions: fetch them together.",
             )
-    return infos
+    return infos, owners

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from engine.errors import MalformedHeaderError, SourceNotFoundError
 
@@ -31,17 +31,28 @@ def read_json_object(path: Path, reject_duplicates: bool = False) -> dict:
         raise SourceNotFoundError(f"{path} cannot be read: {error.strerror or error}.", hint) from error
     if too_long:
         raise MalformedHeaderError(f"{path} is longer than {MAX_JSON_BYTES} bytes.", hint)
+    return json_object(data, str(path), reject_duplicates)
+
+
+def json_object(data: bytes, name: str, reject_duplicates: bool = False) -> dict:
+    """The object that the bytes of a JSON file hold.
+
+    Args:
+        data: the bytes. name: how the file is called in messages. reject_duplicates: as in `read_json_object`.
+    Raises: MalformedHeaderError if it is too big, too deep, not UTF-8, not JSON, or no object.
+    """
+    hint = f"Restore {PurePath(name).name} from where the checkpoint came from."
     num_items = sum(data.count(mark) for mark in (b",", b"[", b"{"))
     if num_items > MAX_JSON_ITEMS:
-        raise MalformedHeaderError(f"{path} holds {num_items} items, expected at most {MAX_JSON_ITEMS}.", hint)
+        raise MalformedHeaderError(f"{name} holds {num_items} items, expected at most {MAX_JSON_ITEMS}.", hint)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct if reject_duplicates else None)
     except ValueError as error:
-        raise MalformedHeaderError(f"{path} is not valid JSON: {error}.", hint) from error
+        raise MalformedHeaderError(f"{name} is not valid JSON: {error}.", hint) from error
     except RecursionError as error:
-        raise MalformedHeaderError(f"{path} is nested too deeply to be JSON of a checkpoint.", hint) from error
+        raise MalformedHeaderError(f"{name} is nested too deeply to be JSON of a checkpoint.", hint) from error
     if not isinstance(value, dict):
-        raise MalformedHeaderError(f"{path} holds a {type(value).__name__}, expected an object.", hint)
+        raise MalformedHeaderError(f"{name} holds a {type(value).__name__}, expected an object.", hint)
     return value
 
 
