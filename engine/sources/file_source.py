@@ -35,7 +35,7 @@ class PartedSource(Source):
 
     def __init__(self, parts: Mapping[str, WeightFile], weight_map: Mapping[str, str] | None = None) -> None:
         self._parts = dict(parts)
-        self._infos = _united(self._parts, weight_map or {})
+        self._infos, self._owners = _united(self._parts, weight_map or {})
 
     def infos(self) -> tuple[TensorInfo, ...]:
         return tuple(self._infos.values())
@@ -93,7 +93,8 @@ class FileSource(PartedSource):
         self.format = format
         self.uri = str(location)
         self.name = _short_name(location, folder)
-        self.files = tuple(folder / name for name in parts)
+        self._names = list(dict.fromkeys(file for name, part in parts.items() for file in (name, *part.companions)))
+        self.files = tuple(folder / name for name in self._names)
         self._folder = folder
 
     def content_hash(self, on_bytes: ByteCallback | None = None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.sources.base import WeightFile
+from engine.sources.gguf_file import GgufFile
 from engine.sources.safetensors_file import SafetensorsFile
 from engine.sources.torch_file import TorchFile
 
@@ -22,6 +23,9 @@ class Format:
         open_file: (path, name) -> the opened file.
         recognises: whether a file that begins with these bytes (64 of them or all) is certainly of this format.
         others: files with such a suffix that hold no weights.
+        is_self_contained: whether each file, or each set of shards, is a model by itself: several of them in one
+            folder are several models, and to open one shard is to open all.
+        is_scanned: whether to look for such files when a folder is scanned.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Format:
     open_file: Callable[[Path, str], WeightFile]
     recognises: Callable[[bytes], bool]
     others: frozenset[str] = frozenset()
+    is_self_contained: bool = False
+    is_scanned: bool = True
 
 
 FORMATS: tuple[Format, ...] = (
@@ -42,5 +48,6 @@ FORMATS: tuple[Format, ...] = (
         TorchFile.recognises,
         others=frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"}),
     ),
+    Format("gguf", (".gguf",), (), GgufFile, GgufFile.recognises, is_self_contained=True),
 )
 """In order of preference: a folder with several is read in the first."""

@@ -55,7 +55,16 @@ def _open_path(path: Path) -> Source:
         raise UnsupportedFormatError(f"{path} is neither a file nor a folder.", _reads())
     if path.name.endswith(_INDEX_SUFFIX):
         return _open_index(path, path)
-    return _open_files(path, path.parent, [path.name])
+    return _open_file(path)
+
+
+def _open_file(path: Path) -> Source:
+    """A file; of a format whose shards make sense only together, all of them."""
+    names = [path.name]
+    if _SHARD.fullmatch(path.name) and _format_of(path).is_self_contained:
+        names = sorted(other.name for other in path.parent.iterdir() if _shard_key(other.name) == _shard_key(path.name))
+        _check_complete(path.parent, names, "Fetch the missing shards into the same folder.")
+    return _open_files(path, path.parent, names)
 
 
 def _format_of(path: Path) -> Format:
@@ -83,7 +92,8 @@ def _open_folder(folder: Path) -> Source:
         if index is not None:
             return _open_index(index, folder)
         if weights:
-            _check_complete(folder, weights)
+            _check_one_model(folder, file_format, weights)
+            _check_complete(folder, weights, "Fetch the missing shards, or open one shard by itself.")
             return _open_files(folder, folder, weights)
     below = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _holds_weights(path)]
     hint = f"Open one of its folders: {', '.join(below[:8])}." if below else _reads()
@@ -115,15 +125,27 @@ def _open_index(index: Path, location: Path) -> Source:
     return _open_files(location, index.parent, sorted(set(weight_map.values())), weight_map)
 
 
-def _check_complete(folder: Path, names: list[str]) -> None:
+def _shard_key(name: str) -> str:
+    """What all shards of one model have in common; the name itself for a file that is no shard."""
+    found = _SHARD.fullmatch(name)
+    return f"{found['stem']}-of-{found['total']}{found['suffix']}" if found else name
+
+
+def _check_one_model(folder: Path, file_format: Format, names: list[str]) -> None:
+    """Files that are models by themselves must not be opened together."""
+    if file_format.is_self_contained and len({_shard_key(name) for name in names}) > 1:
+        hint = f"Open one of its files: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}."
+        raise SourceError(f"The folder {folder} holds several {file_format.name} models.", hint)
+
+
+def _check_complete(folder: Path, names: list[str], hint: str) -> None:
     """Files called `…-00001-of-00003…` must all be there."""
     for found in filter(None, map(_SHARD.fullmatch, names)):
         total = int(found["total"])
         siblings = [n for n in names if n.startswith(f"{found['stem']}-") and f"-of-{found['total']}" in n]
         if len(siblings) < total:
             raise SourceNotFoundError(
-                f"The folder {folder} holds {len(siblings)} of the {total} shards of {found['stem']}.",
-                "Fetch the missing shards, or open one shard by itself.",
+                f"The folder {folder} holds {len(siblings)} of the {total} shards of {found['stem']}.", hint
             )
 
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import mmap
-import os
-import threading
 from pathlib import Path
 
 import numpy as np
 
 from engine.dtypes import ELEMENT_TYPES, unpack
-from engine.errors import MalformedHeaderError, SourceError, TruncatedFileError
+from engine.errors import MalformedHeaderError, TruncatedFileError
 from engine.sources.base import TensorInfo, WeightFile
+from engine.sources.mapped_file import MappedFile
 from engine.sources.safetensors_header import MAX_HEADER_BYTES, REDOWNLOAD, Header, parse_header
 
 
 class SafetensorsFile(WeightFile):
-    """One safetensors file: the header is read on opening, the map is made at the first read of data.
-
-    A map reads what lies on the disk at that moment: replace checkpoint files by renaming, never by writing into them.
-    """
+    """One safetensors file: the header is read on opening, the map is made at the first read of data."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._map: mmap.mmap | None = None
+        self._data = MappedFile(path)
         with path.open("rb") as file:
-            self._stamp = _stamp(file.fileno())
-            self._header = _read_header(file, self._stamp[0], name)
+            self._header = read_header(file, self._data.size, name)
 
     @staticmethod
     def recognises(head: bytes) -> bool:
@@ -49,48 +41,24 @@ class SafetensorsFile(WeightFile):
         return self._elements(info, start * width, stop * width).reshape((stop - start, *info.shape[1:]))
 
     def close(self) -> None:
-        # The map itself closes when the last array over it is gone.
-        with self._lock:
-            self._map = None
+        self._data.close()
 
     def _elements(self, info: TensorInfo, start: int, stop: int) -> np.ndarray:
         kind = ELEMENT_TYPES[info.dtype]
-        if start == stop:
-            elements = np.empty(0, kind.dtype)
-        elif kind.is_packed:
-            packed = np.frombuffer(self._mapped(), np.uint8, info.num_bytes, info.start)
-            elements = unpack(packed, kind, start, stop)
-        else:
-            offset = info.start + start * kind.dtype.itemsize
-            elements = np.frombuffer(self._mapped(), kind.dtype, stop - start, offset)
+        if not kind.is_packed:
+            return self._data.array(kind.dtype, stop - start, info.start + start * kind.dtype.itemsize)
+        elements = unpack(self._data.array(np.dtype(np.uint8), info.num_bytes, info.start), kind, start, stop)
         elements.flags.writeable = False
         return elements
 
-    def _mapped(self) -> mmap.mmap:
-        with self._lock:
-            if self._map is None:
-                try:
-                    self._map = self._new_map()
-                except OSError as error:
-                    raise SourceError(
-                        f"{self.path} cannot be read any more: {error.strerror or error}.", "Was it moved or deleted?"
-                    ) from error
-            return self._map
 
-    def _new_map(self) -> mmap.mmap:
-        with self.path.open("rb") as file:
-            if _stamp(file.fileno()) != self._stamp:
-                raise SourceError(f"{self.path} changed after it was opened.", "Open the checkpoint again.")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+def read_header(file, file_size: int, name: str) -> Header:
+    """Reads and checks the length, then the header; never more than MAX_HEADER_BYTES.
 
-
-def _stamp(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns
-
-
-def _read_header(file, file_size: int, name: str) -> Header:
-    """Reads and checks the length, then the header; never more than MAX_HEADER_BYTES."""
+    Args:
+        file: anything with `read(n)`. file_size: of the whole file, in bytes. name: how it is called in messages.
+    Raises: as `parse_header`.
+    """
     prefix = file.read(8)
     if len(prefix) < 8:
         raise TruncatedFileError(

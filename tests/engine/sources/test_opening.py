@@ -141,10 +141,10 @@ def test_what_is_not_there_is_not_found(text):
 
 
 def test_other_formats_are_refused_with_a_list_of_those_that_are_read(tmp_path):
-    (tmp_path / "x.gguf").write_bytes(b"GGUF" + bytes(100))
-    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    (tmp_path / "x.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (tmp_path / "x.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
     (tmp_path / "empty").touch()
-    for path in (tmp_path / "x.gguf", tmp_path / "x.npz", tmp_path / "empty", tmp_path):
+    for path in (tmp_path / "x.h5", tmp_path / "x.tflite", tmp_path / "empty", tmp_path):
         with pytest.raises(UnsupportedFormatError) as caught:
             open_source(path)
         assert ".safetensors" in caught.value.hint
