@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from storage.location import data_folder
+from ui.hub_token import token_environment
 from ui.page import escape_markdown, show_late_error, tried, user_errors
+from workflows.deployment import is_public
 from workflows.jobs import Job, Jobs
 from workflows.wording import bytes_text, duration_text
 
@@ -32,8 +34,8 @@ def jobs() -> Jobs:
 
 
 def start_job(kind: str, arguments: dict) -> None:
-    """Start a job, from a button's callback."""
-    tried(jobs().start, kind, arguments)
+    """Start a job, from a button's callback. Only its process gets to know this session's hub token."""
+    tried(jobs().start, kind, arguments, token_environment())
 
 
 def job_of(kind: str, **arguments) -> Job | None:
@@ -119,9 +121,9 @@ def _buttons(job: Job, key: str) -> None:
             key=f"{key}-resume-{job.id}",
             icon=":material/play_arrow:",
             on_click=tried,
-            args=(jobs().resume, job.id),
+            args=(jobs().resume, job.id, token_environment()),
         )
-    if not job.is_active:
+    if not job.is_active and not is_public():
         st.button(
             "Forget",
             key=f"{key}-forget-{job.id}",

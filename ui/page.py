@@ -9,12 +9,13 @@ import streamlit as st
 
 from engine.errors import WeightscopeError
 from storage.store import Store
+from ui.access import require_access
 
 TAGLINE = "A microscope for model weights. See before you compress."
 
 
 def page_setup(title: str, icon: str, subtitle: str = "") -> None:
-    """Begin a page: the first call of every page file.
+    """Begin a page: the first call of every page file. Those who may not see it get no further.
 
     Args:
         title: the page's name, as in the sidebar. icon: a Material symbol; the font comes with Streamlit.
@@ -26,6 +27,7 @@ def page_setup(title: str, icon: str, subtitle: str = "") -> None:
         layout="wide",
         menu_items={"about": f"**Weightscope.** {TAGLINE}"},
     )
+    require_access()
     st.title(title, anchor=False, icon=icon)
     if subtitle:
         st.caption(subtitle)

@@ -13,6 +13,7 @@ from engine.errors import SourceError, SourceNotFoundError
 from engine.sources.formats import FORMATS
 from storage.records import Location
 from storage.store import Store
+from workflows.deployment import check_allowed
 from workflows.locations import describe, locations
 
 MAX_DEPTH = 6
@@ -46,8 +47,9 @@ def scan_folder(store: Store, folder: str | Path) -> FolderScan:
     A folder whose weights belong together (one model, or its shards) is one checkpoint; else each of its files is one.
     Links to folders are followed, but no folder is looked into twice.
 
-    Raises: SourceNotFoundError if there is no such folder.
+    Raises: SourceNotFoundError if there is no such folder; NotAllowedError in a public deployment.
     """
+    check_allowed("server paths")
     top = Path(folder).expanduser().absolute()
     if not top.is_dir():
         raise SourceNotFoundError(f"There is no folder {top}.", "Check the spelling.")

@@ -18,12 +18,14 @@ class JobKind:
         subject: arguments -> what the job works on; two jobs of one kind never work on the same subject at once.
         command: arguments -> the words after `python -m workflows <kind>`.
         title: arguments -> one line for people.
+        is_public: whether a public deployment does it too (see `workflows.deployment`).
     """
 
     check: Callable[[dict], dict]
     subject: Callable[[dict], str]
     command: Callable[[dict], list[str]]
     title: Callable[[dict], str]
+    is_public: bool = False
 
 
 def _check_extract(arguments: dict) -> dict:
@@ -41,5 +43,6 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: arguments["model"],
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Measure {arguments['name']}",
+        is_public=True,
     ),
 }

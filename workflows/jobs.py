@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from engine.errors import JobError
+from workflows.deployment import check_allowed
 from workflows.job_kinds import KINDS
 from workflows.processes import START_LINE, end, living, read_mark, spawn
 from workflows.reports import Progress
@@ -117,15 +118,18 @@ class Jobs:
         self._stories: dict[str, _Story] = {}
         self._reading = threading.Lock()
 
-    def start(self, kind: str, arguments: dict) -> Job:
+    def start(self, kind: str, arguments: dict, secret_environment: Mapping[str, str] | None = None) -> Job:
         """Start a job; if one of that kind already works on the same thing, that one is returned instead.
 
         Args:
             kind: one of `job_kinds.KINDS`. arguments: what that kind wants, JSON values only.
-        Raises: JobError for an unknown kind or unfit arguments.
+            secret_environment: variables for the job's process alone, such as HF_TOKEN; they are never written down,
+                so a resumed job needs them again.
+        Raises: JobError for an unknown kind or unfit arguments; NotAllowedError in a public deployment.
         """
         if kind not in KINDS:
             raise JobError(f"There is no job of kind {kind!r}.", f"Kinds are: {', '.join(sorted(KINDS))}.")
+        _check_allowed(kind)
         arguments = KINDS[kind].check(arguments)
         subject = KINDS[kind].subject(arguments)
         with self._alone():
@@ -133,7 +137,7 @@ class Jobs:
                 if job.is_active and job.kind == kind and KINDS[kind].subject(job.arguments) == subject:
                     return job
             run = RunFolder.create(self._runs, kind, arguments)
-            self._spawn(run, kind, arguments)
+            self._spawn(run, kind, arguments, secret_environment)
         return self.get(run.id)
 
     def all(self) -> list[Job]:
@@ -170,10 +174,11 @@ class Jobs:
             threading.Thread(target=_end_late, args=(process, grace_s), name=f"end {job_id}", daemon=True).start()
         return self.get(job_id)
 
-    def resume(self, job_id: str) -> Job:
+    def resume(self, job_id: str, secret_environment: Mapping[str, str] | None = None) -> Job:
         """Start a job again that did not end well; finished parts are not done twice. A working job is left alone."""
         with self._alone():
             job = self.get(job_id)
+            _check_allowed(job.kind)
             if job.is_active:
                 return job
             if not job.is_resumable:
@@ -182,11 +187,12 @@ class Jobs:
             run.cancel.unlink(missing_ok=True)
             run.process.unlink(missing_ok=True)
             run.write_event("state", state="queued")
-            self._spawn(run, job.kind, job.arguments)
+            self._spawn(run, job.kind, job.arguments, secret_environment)
         return self.get(job_id)
 
     def forget(self, job_id: str) -> None:
         """Delete a job's folder, with what it had finished. Raises JobError while it works."""
+        check_allowed("deletion")
         with self._alone():
             job = self.get(job_id)
             if job.is_active:
@@ -201,9 +207,10 @@ class Jobs:
             time.sleep(0.05)
         return job
 
-    def _spawn(self, run: RunFolder, kind: str, arguments: dict) -> None:
+    def _spawn(self, run: RunFolder, kind: str, arguments: dict, secret_environment: Mapping[str, str] | None) -> None:
+        command = [kind, "--data", str(self._data), "--run", str(run.path), *KINDS[kind].command(arguments)]
         try:
-            spawn(run, [kind, "--data", str(self._data), "--run", str(run.path), *KINDS[kind].command(arguments)])
+            spawn(run, command, secret_environment)
         except OSError as error:
             run.write_event("state", state="failed", message=f"The process could not be started: {error}", hint="")
             raise JobError(
@@ -234,6 +241,12 @@ class Jobs:
             story = self._stories.setdefault(job_id, _Story(EventTail(run)))
             story.read_on()
             return _job(run, request, story, is_alive, mark is None)
+
+
+def _check_allowed(kind: str) -> None:
+    """Raises NotAllowedError for work that a public deployment does not do."""
+    if kind in KINDS and not KINDS[kind].is_public:
+        check_allowed("downloads" if kind == "download" else "training")
 
 
 def _job(run: RunFolder, request: dict, story: _Story, is_alive: bool, is_unmarked: bool) -> Job:

@@ -10,6 +10,7 @@ from engine.errors import SourceError, WeightscopeError
 from engine.sources.base import Source
 from storage.records import Location
 from storage.store import Store
+from workflows.deployment import check_allowed
 from workflows.folder_scan import FolderScan, scan_folder
 from workflows.locations import add_path, location, locations, resolve
 from workflows.uploads import add_upload, uploads_folder
@@ -37,8 +38,10 @@ def remove(store: Store, name: str, *, measurements: bool = True, file: bool = T
     Args:
         measurements: delete what was measured of it, unless another location has the same content.
         file: delete the uploaded file.
-    Raises: SourceNotFoundError for an unknown name; WeightscopeError if there is nothing that may be removed.
+    Raises: SourceNotFoundError for an unknown name; WeightscopeError if there is nothing that may be removed, or in a
+        public deployment.
     """
+    check_allowed("deletion")
     target = location(store, name)
     if target.origin == "bundled" and not (measurements and target.content_hash):
         raise WeightscopeError(f"{name} comes with the product and stays.", "Only its measurements can be deleted.")

@@ -11,6 +11,7 @@ from engine.errors import SourceNotFoundError
 from engine.sources.base import Source
 from storage.records import Location
 from storage.store import Store
+from workflows.deployment import check_location
 from workflows.folders import BUNDLED
 
 _GENERIC_NAMES = {"model", "models", "checkpoint", "weights"}
@@ -69,8 +70,9 @@ def add_path(store: Store, path: str | Path, *, origin: str = "added", name: str
     """Make a checkpoint file or folder known; one that is known already is returned as it is.
 
     Args: origin: as in `Location`. name: the short name wanted; else the file's or folder's.
-    Raises: SourceError if it cannot be opened.
+    Raises: SourceError if it cannot be opened; NotAllowedError in a public deployment.
     """
+    check_location(str(path), origin)
     with engine.sources.open(path) as source:
         for candidate in locations(store):
             if candidate.uri == source.uri:

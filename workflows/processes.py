@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -61,10 +62,12 @@ def living(mark: ProcessMark | None) -> psutil.Process | None:
         return None
 
 
-def spawn(run: RunFolder, command: list[str]) -> None:
+def spawn(run: RunFolder, command: list[str], secret_environment: Mapping[str, str] | None = None) -> None:
     """Start `python -m workflows <command>` for the run, so that it outlives whoever started it.
 
     It has a session of its own and no terminal; what it prints goes to the run's log.txt.
+
+    Args: secret_environment: variables that only the process gets to know, such as HF_TOKEN; written nowhere.
     """
     detached = (
         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
@@ -77,7 +80,7 @@ def spawn(run: RunFolder, command: list[str]) -> None:
         process = subprocess.Popen(  # noqa: S603 — our own interpreter, an argument list, no shell
             [sys.executable, "-X", "faulthandler", "-m", "workflows", *command],
             cwd=PROJECT,
-            env=os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"} | dict(secret_environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
