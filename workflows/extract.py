@@ -116,8 +116,8 @@ def _measure(
     source: Source, fingerprint: str, staging: Staging | None, settings: ExtractSettings, report: Report
 ) -> tuple[tuple[TensorRecord, ...], int]:
     """Every tensor's record in file order, and how many came from an earlier run."""
-    Meter(report, "preparing kernels")
-    warm_up(report.log)
+    preparing = Meter(report, "preparing kernels")
+    warm_up(lambda words: (report.log(words), preparing.say(words)))
     meter = Meter(report, "measuring", source.num_bytes)
     records, num_resumed, end = [], 0, 0
     for position, info in enumerate(source.infos()):

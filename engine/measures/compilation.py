@@ -59,7 +59,7 @@ def warm_up(report: Callable[[str], None] | None = None) -> None:
                 _compile(compiled, signature)
                 was_cached = sum(compiled.stats.cache_hits.values()) > hits
                 if report and not was_cached and not is_told:
-                    report(f"Preparing the kernels (first use, about {EXPECTED_S} s) …")
+                    report(f"First use on this machine: compiling the kernels, about {EXPECTED_S} s …")
                     is_told = True
         if is_told:
             report(f"The kernels are ready ({time.perf_counter() - started:.0f} s).")
