@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.sources.base import WeightFile
 from engine.sources.gguf_file import GgufFile
+from engine.sources.npz_file import NpyFile, NpzFile
 from engine.sources.safetensors_file import SafetensorsFile
 from engine.sources.torch_file import TorchFile
 
@@ -49,5 +50,7 @@ FORMATS: tuple[Format, ...] = (
         others=frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"}),
     ),
     Format("gguf", (".gguf",), (), GgufFile, GgufFile.recognises, is_self_contained=True),
+    Format("npz", (".npz",), (), NpzFile, NpzFile.recognises, is_self_contained=True),
+    Format("npy", (".npy",), (), NpyFile, NpyFile.recognises, is_scanned=False),
 )
 """In order of preference: a folder with several is read in the first."""
