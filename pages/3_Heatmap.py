@@ -13,7 +13,7 @@ with user_errors():
     selection = pick()
     if selection is not None:
         tensor_caption(selection)
-        picture, numbers = st.columns([1.9, 1], gap="medium")
+        picture, numbers = st.columns([1.65, 1], gap="medium")
         with picture, user_errors():
             tensor_view(selection)
         with numbers, user_errors():
