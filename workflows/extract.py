@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass, replace
 
 import engine.sources
-from engine.errors import Cancelled, SourceError, WeightscopeError
+from engine.errors import Cancelled, HubError, SourceError, WeightscopeError
 from engine.heatmaps import thumbnail
 from engine.measures.reading import measure_tensor, warm_up
 from engine.measures.registry import MEASURES, settings_hash
@@ -70,10 +70,11 @@ def extract(
 ) -> ExtractOutcome:
     """Measure a checkpoint and store it, whole or not at all; content that is stored already is not measured again.
 
-    The weights are read one tensor at a time. A tensor that cannot be measured becomes a row with its reason.
+    The weights are read one tensor at a time; those of an `hf://` model over the network, without a download. A tensor
+    that cannot be measured becomes a row with its reason; a network that fails ends the work, which can be resumed.
 
     Args:
-        name_or_path: a location's name, or a path; an unknown path is added to the locations.
+        name_or_path: a location's name, a path or hf://owner/name; an unknown one is added to the locations.
         run: where finished tensors are kept for resuming; None to keep none.
         report: hears phases, bytes done, rate and time left; may stop the work.
     Raises: SourceError if it cannot be opened or changes meanwhile; Cancelled; StorageError. Nothing is stored then.
@@ -119,6 +120,8 @@ def _measure(
     preparing = Meter(report, "preparing kernels")
     warm_up(lambda words: (report.log(words), preparing.say(words)))
     meter = Meter(report, "measuring", source.num_bytes)
+    if source.is_remote:  # the network sets the pace, so bytes count when they arrive
+        source.on_fetch = meter.advance
     records, num_resumed, end = [], 0, 0
     for position, info in enumerate(source.infos()):
         end += info.num_bytes
@@ -128,7 +131,8 @@ def _measure(
             meter.skip(info.num_bytes)
         else:
             record = _measure_one(source, info, settings, meter, report)
-            meter.reach(end, info.name)
+            if not source.is_remote:
+                meter.reach(end, info.name)
             _check_unchanged(source, fingerprint)
             if staging and record.reading.error is None:
                 staging.keep(position, record)
@@ -144,13 +148,16 @@ def _measure_one(
     where = place(info.name, info.shape)
     try:
         reading = measure_tensor(
-            source, info, threads=settings.threads, on_bytes=lambda num_bytes: meter.advance(num_bytes, info.name)
+            source,
+            info,
+            threads=settings.threads,
+            on_bytes=lambda num_bytes: meter.advance(0 if source.is_remote else num_bytes, info.name),
         )
         picture = None
         if reading.error is None:
             picture = Thumbnail(thumbnail(source, info, settings.thumbnail_size))
         return TensorRecord(info, where, reading, picture)
-    except Cancelled:
+    except (Cancelled, HubError):
         raise
     except Exception as error:  # noqa: BLE001 — one broken tensor must not end the measuring of the others
         report.log(traceback.format_exc())

@@ -8,6 +8,7 @@ from pathlib import Path
 import engine.sources
 from engine.errors import SourceError, WeightscopeError
 from engine.sources.base import Source
+from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
 from storage.store import Store
 from workflows.deployment import check_allowed
@@ -55,13 +56,21 @@ def remove(store: Store, name: str, *, measurements: bool = True, file: bool = T
         shutil.rmtree(uploads / uploaded.relative_to(uploads).parts[0])
 
 
-def open_source(known: Location) -> Source:
-    """The location's checkpoint, opened. Raises SourceError if it is gone or no longer a checkpoint."""
-    return engine.sources.open(known.uri)
+def open_source(known: Location, token: str | None = None) -> Source:
+    """The location's checkpoint, opened; `token` as in `add_path`.
+
+    Raises: SourceError if it is gone or no longer a checkpoint; HubError if it is on the hub and that does not answer.
+    """
+    return engine.sources.open(known.uri, token)
 
 
 def status(known: Location) -> str:
-    """Where a location stands: "new" (not measured), "measured", "changed" since it was measured, or "missing"."""
+    """Where a location stands: "new" (not measured), "measured", "changed" since it was measured, or "missing".
+
+    The hub is not asked: whether a model moved on there is found out when it is opened or measured again.
+    """
+    if is_hub_uri(known.uri):
+        return "new" if known.content_hash is None else "measured"
     try:
         with open_source(known) as source:
             if known.content_hash is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import engine.sources
 from engine.errors import SourceNotFoundError
 from engine.sources.base import Source
+from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
 from storage.store import Store
 from workflows.deployment import check_location
@@ -43,11 +44,15 @@ def location(store: Store, name: str) -> Location:
 def resolve(store: Store, name_or_path: str) -> Location:
     """What a person meant: a known name, a known path, or a path that nobody has added yet, which is added.
 
+    A model on the hub is `hf://owner/name[@revision]`; nothing of it but its headers is fetched.
+
     Raises: SourceNotFoundError if it is neither a name nor a path; SourceError if the file is no checkpoint.
     """
     for candidate in locations(store):
         if name_or_path in (candidate.name, candidate.uri):
             return candidate
+    if is_hub_uri(name_or_path):
+        return add_path(store, name_or_path)
     is_name = not Path(name_or_path).expanduser().exists() and not re.search(r"[/\\.]", name_or_path)
     return location(store, name_or_path) if is_name else add_path(store, name_or_path)
 
@@ -66,18 +71,24 @@ def describe(source: Source, origin: str, name: str = "") -> Location:
     )
 
 
-def add_path(store: Store, path: str | Path, *, origin: str = "added", name: str = "") -> Location:
-    """Make a checkpoint file or folder known; one that is known already is returned as it is.
+def add_path(
+    store: Store, path: str | Path, *, origin: str = "added", name: str = "", token: str | None = None
+) -> Location:
+    """Make a checkpoint file, a folder or a model on the hub known; one that is known already is returned as it is.
 
-    Args: origin: as in `Location`. name: the short name wanted; else the file's or folder's.
+    Args:
+        path: the file or folder, owner/name of the hub cache, or hf://owner/name[@revision] to leave it on the hub.
+        origin: as in `Location`; of an `hf://` model always "hub".
+        name: the short name wanted; else the file's, folder's or model's.
+        token: for a gated or private model; it is not kept. None for HF_TOKEN.
     Raises: SourceError if it cannot be opened; NotAllowedError in a public deployment.
     """
     check_location(str(path), origin)
-    with engine.sources.open(path) as source:
+    with engine.sources.open(path, token) as source:
         for candidate in locations(store):
             if candidate.uri == source.uri:
                 return candidate
-        return store.add_location(describe(source, origin, name))
+        return store.add_location(describe(source, "hub" if source.is_remote else origin, name))
 
 
 @functools.lru_cache(maxsize=64)

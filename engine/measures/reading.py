@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from engine.errors import Cancelled, WeightscopeError
+from engine.errors import Cancelled, HubError, WeightscopeError
 from engine.measures.compilation import warm_up as warm_up
 from engine.measures.distribution import distribution_and_profiles
 from engine.measures.registry import MEASURES
@@ -24,11 +24,11 @@ def measure_tensor(
         threads: how many to use, at most; None for all cores. The numbers do not depend on it.
         on_bytes: called as the work proceeds with the stored bytes done since the last call.
     Returns: the reading; a tensor that cannot be read or measured gives one with its `error` and NaN for every measure.
-    Raises: Cancelled, if `on_bytes` raises it.
+    Raises: Cancelled, if `on_bytes` raises it; HubError if a remote tensor cannot be fetched.
     """
     try:
         return measure_array(source.read(info.name), threads=threads, on_bytes=on_bytes)
-    except Cancelled:
+    except (Cancelled, HubError):  # a network that fails says nothing about the tensor
         raise
     except WeightscopeError as error:
         return TensorReading(None, None, None, dict.fromkeys(MEASURES, math.nan), error=str(error))

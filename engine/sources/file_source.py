@@ -52,6 +52,11 @@ class PartedSource(Source):
         return self._owners[name].read(info)
 
     def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        info = self.checked_rows(name, start, stop)
+        return self._owners[name].read_rows(info, start, stop)
+
+    def checked_rows(self, name: str, start: int, stop: int) -> TensorInfo:
+        """The tensor's `TensorInfo`, if it has these rows. Raises: TensorNotFoundError, SourceError."""
         info = self.info(name)
         if not info.shape:
             raise SourceError(f"{self.name}: {name!r} is a scalar and has no rows.", "Read it whole.")
@@ -60,7 +65,7 @@ class PartedSource(Source):
                 f"{self.name}: rows {start} … {stop} of {name!r} were asked for, but it has {info.shape[0]}.",
                 "Ask for a range inside the tensor.",
             )
-        return self._owners[name].read_rows(info, start, stop)
+        return info
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -22,15 +22,18 @@ def snapshot_folder(name: str) -> Path:
     Raises: SourceNotFoundError if the cache does not hold it.
     """
     from huggingface_hub import snapshot_download  # here, because it takes a tenth of a second to import
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
 
     repository, _, revision = name.partition("@")
     try:
         return Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
+    except IncompleteSnapshotError as error:  # some files of the repository are not here; weights are checked later
+        return Path(error.snapshot_path)
     except (LocalEntryNotFoundError, HFValidationError) as error:
         raise SourceNotFoundError(
             f"Found neither a file or folder {name!r} nor a model of that name in the hub cache.",
-            f"Check the path, or fetch the model with `hf download {repository}`.",
+            f"Check the path. If it is a model on the hub, hf://{name} looks into it without a download, and "
+            f"`python -m workflows download {name}` fetches it.",
         ) from error
 
 

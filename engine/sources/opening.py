@@ -11,6 +11,8 @@ from engine.errors import SourceError, SourceNotFoundError, UnsupportedFormatErr
 from engine.sources.base import Source
 from engine.sources.file_source import FileSource
 from engine.sources.formats import FORMATS, Format
+from engine.sources.hub import open_hub
+from engine.sources.hub_access import is_hub_uri
 from engine.sources.hub_cache import is_hub_name, snapshot_folder
 from engine.sources.index_file import read_index
 
@@ -18,14 +20,19 @@ _INDEX_SUFFIX = ".index.json"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5,6})-of-(?P<total>\d{5,6})(?P<suffix>\.\w+)")
 
 
-def open_source(path_or_name: str | Path) -> Source:
+def open_source(path_or_name: str | Path, token: str | None = None) -> Source:
     """Opens a checkpoint: reads and checks its headers, no data.
 
-    Args: path_or_name: a weight file, a `*.index.json`, a folder that holds either, or the `owner/name[@revision]` of
-        a model in the hub cache. A path that exists comes before a name.
+    Args:
+        path_or_name: a weight file, a `*.index.json`, a folder that holds either, the `owner/name[@revision]` of a
+            model in the hub cache, or `hf://owner/name[@revision]` to read it from the hub without downloading it. A
+            path that exists comes before a name.
+        token: for gated and private models on the hub; None for HF_TOKEN.
     Raises: SourceNotFoundError, UnsupportedFormatError, UnsafePathError, UnsafePickleError, MalformedHeaderError,
-        TruncatedFileError, TensorLayoutError, all of them SourceError.
+        TruncatedFileError, TensorLayoutError, HubError, AccessDeniedError, all of them SourceError.
     """
+    if is_hub_uri(str(path_or_name)):
+        return open_hub(str(path_or_name), token)
     try:
         return _open_path(_located(path_or_name))
     except OSError as error:
