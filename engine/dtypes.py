@@ -15,7 +15,7 @@ class ElementType:
     Attributes:
         name: the spelling in files, for example "BF16".
         dtype: the numpy (or `ml_dtypes`) type that holds one element in memory.
-        bits: bits of one element in the file: 4 and 6 for the packed types, else eight times the item size.
+        bits: bits of one element in the file: 2, 4 and 6 for the packed types, else eight times the item size.
     """
 
     name: str
@@ -57,22 +57,36 @@ ELEMENT_TYPES: dict[str, ElementType] = _table(
 )
 """Every type that safetensors 0.8 defines, by its name in files. Source: safetensors, `Dtype` in tensor.rs."""
 
+KNOWN_TYPES: dict[str, ElementType] = ELEMENT_TYPES | _table(
+    ("I2", ml_dtypes.int2, 2),
+    ("U2", ml_dtypes.uint2, 2),
+    ("I4", ml_dtypes.int4, 4),
+    ("U4", ml_dtypes.uint4, 4),
+)
+"""The same, and the packed integers of ONNX. A name that is not here is a block-quantised type of GGUF, which is read
+as float32, or one that cannot be measured."""
+
+
+def memory_bits(name: str) -> int:
+    """Bits of one element once it is read: of packed types a byte, of block-quantised types a float32."""
+    return KNOWN_TYPES[name].dtype.itemsize * 8 if name in KNOWN_TYPES else 32
+
 
 def unpack(packed: np.ndarray, kind: ElementType, start: int, stop: int) -> np.ndarray:
-    """Elements start … stop − 1 of a packed 4- or 6-bit tensor, one byte each.
+    """Elements start … stop − 1 of a packed 2-, 4- or 6-bit tensor, one byte each.
 
     Element i occupies bits i·b … i·b + b − 1 of the data, counted from the lowest bit of the first byte: the even
     element of a 4-bit pair is the low nibble, four 6-bit elements fill three bytes.
 
     Args:
         packed: (n,) uint8, the tensor's whole data; only the bytes of the wanted elements are touched.
-        kind: an ElementType of 4 or 6 bits.
+        kind: an ElementType of 2, 4 or 6 bits.
         start, stop: element range, 0 ≤ start ≤ stop.
     Returns: (stop − start,) of `kind.dtype`.
-    Source: torch.float4_e2m1fn_x2 for the nibbles; OCP Microscaling Formats 1.0 leaves the order to the file, and
-        safetensors stores the bytes as given, so 6-bit data follows the same lowest-bit-first rule.
+    Source: torch.float4_e2m1fn_x2, and onnx.proto for all three; OCP Microscaling Formats 1.0 leaves the order to the
+        file, and safetensors stores the bytes as given, so 6-bit data follows the same lowest-bit-first rule.
     """
-    elements, num_bytes = (2, 1) if kind.bits == 4 else (4, 3)
+    elements, num_bytes = {2: (4, 1), 4: (2, 1), 6: (4, 3)}[kind.bits]
     first, last = start // elements, -(-stop // elements)
     data = packed[first * num_bytes : last * num_bytes]
     if data.size < (last - first) * num_bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.sources.base import WeightFile
 from engine.sources.gguf_file import GgufFile
 from engine.sources.npz_file import NpyFile, NpzFile
+from engine.sources.onnx_file import OnnxFile
 from engine.sources.safetensors_file import SafetensorsFile
 from engine.sources.torch_file import TorchFile
 
@@ -50,6 +51,7 @@ FORMATS: tuple[Format, ...] = (
         others=frozenset({"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt"}),
     ),
     Format("gguf", (".gguf",), (), GgufFile, GgufFile.recognises, is_self_contained=True),
+    Format("onnx", (".onnx",), ("model.onnx",), OnnxFile, OnnxFile.recognises, is_self_contained=True),
     Format("npz", (".npz",), (), NpzFile, NpzFile.recognises, is_self_contained=True),
     Format("npy", (".npy",), (), NpyFile, NpyFile.recognises, is_scanned=False),
 )

@@ -63,9 +63,8 @@ class GgufFile(WeightFile):
         self._data.close()
 
     def _elements(self, info: TensorInfo, start: int, stop: int) -> np.ndarray:
-        kind = ELEMENT_TYPES.get(info.dtype)
-        if kind is not None:
-            return self._data.array(kind.dtype, stop - start, info.start + start * kind.dtype.itemsize)
+        if info.dtype in ELEMENT_TYPES:
+            return self._data.elements(info, start, stop)
         return _decoded(self._data.array(np.dtype(np.uint8), info.num_bytes, info.start), info, start, stop)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.dtypes import KNOWN_TYPES, unpack
 from engine.errors import SourceError
+from engine.sources.base import TensorInfo
 
 
 class MappedFile:
@@ -40,6 +42,18 @@ class MappedFile:
         array = np.frombuffer(self._mapped(), dtype, count, offset) if count else np.empty(0, dtype)
         array.flags.writeable = False
         return array
+
+    def elements(self, info: TensorInfo, start: int, stop: int) -> np.ndarray:
+        """Elements start … stop − 1 of a tensor that lies flat at `info.start`: (stop − start,), read-only.
+
+        Args: info: of a type in `KNOWN_TYPES`; packed types are unpacked.
+        """
+        kind = KNOWN_TYPES[info.dtype]
+        if not kind.is_packed:
+            return self.array(kind.dtype, stop - start, info.start + start * kind.dtype.itemsize)
+        elements = unpack(self.array(np.dtype(np.uint8), info.num_bytes, info.start), kind, start, stop)
+        elements.flags.writeable = False
+        return elements
 
     def close(self) -> None:
         """Let go of the map; it closes itself when the last array over it is gone."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.dtypes import ELEMENT_TYPES, unpack
 from engine.errors import MalformedHeaderError, TruncatedFileError
 from engine.sources.base import TensorInfo, WeightFile
 from engine.sources.mapped_file import MappedFile
@@ -34,22 +33,14 @@ class SafetensorsFile(WeightFile):
         return self._header.metadata
 
     def read(self, info: TensorInfo) -> np.ndarray:
-        return self._elements(info, 0, info.num_elements).reshape(info.shape)
+        return self._data.elements(info, 0, info.num_elements).reshape(info.shape)
 
     def read_rows(self, info: TensorInfo, start: int, stop: int) -> np.ndarray:
         width = info.num_elements // info.shape[0] if info.shape[0] else 0
-        return self._elements(info, start * width, stop * width).reshape((stop - start, *info.shape[1:]))
+        return self._data.elements(info, start * width, stop * width).reshape((stop - start, *info.shape[1:]))
 
     def close(self) -> None:
         self._data.close()
-
-    def _elements(self, info: TensorInfo, start: int, stop: int) -> np.ndarray:
-        kind = ELEMENT_TYPES[info.dtype]
-        if not kind.is_packed:
-            return self._data.array(kind.dtype, stop - start, info.start + start * kind.dtype.itemsize)
-        elements = unpack(self._data.array(np.dtype(np.uint8), info.num_bytes, info.start), kind, start, stop)
-        elements.flags.writeable = False
-        return elements
 
 
 def read_header(file, file_size: int, name: str) -> Header:
