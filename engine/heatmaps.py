@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.dtypes import memory_bits
 from engine.errors import MeasureError
 from engine.folding import matrix_shape
 from engine.pooling import Blocks, Pool, as_float32, pool
@@ -25,7 +26,8 @@ __all__ = [
 ]
 
 READ_BYTES = 16 << 20
-"""Stored bytes asked of a source at a time; chosen by us, so that no window, however large, fills the memory."""
+"""Bytes asked of a source at a time, as stored or as they are in memory, whichever are more; chosen by us, so that no
+window, however large, fills the memory."""
 
 WIDE_TYPES = frozenset({"F64", "I64", "U64", "I32", "U32"})
 """Types with more digits than the float32 that colours are made of."""
@@ -214,7 +216,8 @@ def _row_blocks(
         yield 0, 0, np.asarray(source.read(info.name)).reshape(1, 1)
         return
     along = columns if len(info.shape) == 1 else rows
-    num_bytes = info.num_bytes // max(1, info.shape[0])
+    in_memory = info.num_elements * memory_bits(info.dtype) // 8
+    num_bytes = max(info.num_bytes, in_memory) // max(1, info.shape[0])
     step = max(1, READ_BYTES // max(1, num_bytes))
     for start in range(along[0], along[1], step):
         block = source.read_rows(info.name, start, min(along[1], start + step))

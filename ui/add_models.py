@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.sources.formats import FORMATS
 from ui.page import escape_markdown, store, user_errors
 from workflows import library
 from workflows.wording import bytes_text
 
-UPLOAD_TYPES = ["safetensors", "bin", "pt", "pth", "th"]
+UPLOAD_TYPES = [suffix.removeprefix(".") for file_format in FORMATS for suffix in file_format.suffixes]
 UPLOAD_LIMIT_BYTES = 4 * 1000**3
 """Chosen by us: what a browser uploads in reasonable time; larger files are added by path."""
 
@@ -32,8 +33,8 @@ def _by_path() -> None:
             "File, folder, or name in the Hugging Face cache",
             key="add_path",
             placeholder="/models/my-model or sentence-transformers/all-MiniLM-L6-v2",
-            help="A .safetensors, .bin, .pt, .pth or .th file, a folder that holds one (sharded too), or owner/name of "
-            "a model that is already in the standard hub cache. Only headers are read; nothing is copied.",
+            help="A safetensors, PyTorch, GGUF, ONNX or numpy file, a folder that holds one (sharded too), or "
+            "owner/name of a model that is already in the standard hub cache. Only headers are read; nothing is copied.",
         )
         if st.form_submit_button("Add", icon=":material/add:") and path.strip():
             added = library.add_path(store(), path.strip())

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.colour_limits import DEFAULT_PERCENT, PERCENTS, ColourLimits, colour_limits
 from engine.colour_maps import COLOUR_MAPS
+from engine.dtypes import KNOWN_TYPES
 from engine.folding import matrix_shape
 from engine.heatmaps import pool
 from engine.naming import role_title
@@ -29,6 +30,8 @@ def tensor_caption(selection: Selection) -> None:
     role = role_title(place.role) + (f" of layer {place.layer}" if place.layer is not None else "")
     words = [f"**{escape_markdown(role)}**", f"{shape} {info.dtype}", f"{count_text(info.num_elements)} weights"]
     words.append(bytes_text(info.num_bytes))
+    if info.num_elements and info.dtype not in KNOWN_TYPES:
+        words.append(f"{8 * info.num_bytes / info.num_elements:.3g} bits a weight, shown decoded")
     if len(info.shape) > 2:
         words.append(f"shown as {' × '.join(map(str, matrix_shape(info.shape)))}, the first dimension as rows")
     st.caption(" · ".join(words))

@@ -22,8 +22,14 @@ MAX_CHECKPOINTS = 500
 MAX_FOLDERS = 20_000
 
 _LEFT_OUT = {"__pycache__", "node_modules", "site-packages", ".git"}
-_SUFFIXES = tuple(suffix for file_format in FORMATS for suffix in file_format.suffixes)
-_SHARD = re.compile(r"-\d{5,6}-of-\d{5,6}\.")
+_SCANNED = tuple(file_format for file_format in FORMATS if file_format.is_scanned)
+_PARTS = tuple(
+    suffix for file_format in _SCANNED if not file_format.is_self_contained for suffix in file_format.suffixes
+)
+_MODELS = tuple(suffix for file_format in _SCANNED if file_format.is_self_contained for suffix in file_format.suffixes)
+"""Suffixes of files that make a checkpoint together, and of files that are one each."""
+
+_SHARD = re.compile(r"-(\d{5,6})-of-\d{5,6}\.")
 _OTHERS = frozenset(name for file_format in FORMATS for name in file_format.others)
 
 
@@ -44,7 +50,8 @@ class FolderScan:
 def scan_folder(store: Store, folder: str | Path) -> FolderScan:
     """Make every checkpoint in and below a folder known.
 
-    A folder whose weights belong together (one model, or its shards) is one checkpoint; else each of its files is one.
+    A folder whose weights belong together (one model, or its shards) is one checkpoint; else each of its files is one,
+    as are files of formats that hold a whole model each, such as GGUF and ONNX.
     Links to folders are followed, but no folder is looked into twice.
 
     Raises: SourceNotFoundError if there is no such folder; NotAllowedError in a public deployment.
@@ -99,11 +106,18 @@ def _candidates(top: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path, names: set[str]) -> list[Path]:
-    """The folder itself if its weights belong together, else each of its weight files."""
-    weights = sorted(name for name in names if name.lower().endswith(_SUFFIXES) and name not in _OTHERS)
-    is_whole = any(name in file_format.whole for file_format in FORMATS for name in weights)
+    """The folder itself if its weights belong together, else each weight file; and each file that is a model."""
+    weights = sorted(name for name in names if name.lower().endswith(_PARTS) and name not in _OTHERS)
+    models = [folder / name for name in sorted(names) if name.lower().endswith(_MODELS) and _begins_model(name)]
+    is_whole = any(name in file_format.whole for file_format in _SCANNED for name in weights)
     has_index = any(name.endswith(".index.json") for name in names)
     is_sharded = bool(weights) and all(_SHARD.search(name) for name in weights)
     if weights and (is_whole or has_index or is_sharded or "config.json" in names):
-        return [folder]
-    return [folder / name for name in weights]
+        return [folder, *models]
+    return [*(folder / name for name in weights), *models]
+
+
+def _begins_model(name: str) -> bool:
+    """Whether a file is a model by itself or the first of its shards, which opens them all."""
+    shard = _SHARD.search(name)
+    return shard is None or int(shard[1]) == 1

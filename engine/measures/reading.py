@@ -27,7 +27,10 @@ def measure_tensor(
     Raises: Cancelled, if `on_bytes` raises it; HubError if a remote tensor cannot be fetched.
     """
     try:
-        return measure_array(source.read(info.name), threads=threads, on_bytes=on_bytes)
+        array = source.read(info.name)
+        if on_bytes is not None and array.nbytes != info.num_bytes:  # packed or quantised
+            on_bytes = _in_stored_bytes(on_bytes, info.num_bytes, array.nbytes)
+        return measure_array(array, threads=threads, on_bytes=on_bytes)
     except (Cancelled, HubError):  # a network that fails says nothing about the tensor
         raise
     except WeightscopeError as error:
@@ -45,3 +48,16 @@ def measure_array(
     found, rows, columns = distribution_and_profiles(array, threads=threads, on_bytes=on_bytes)
     values = {name: entry.value(found, rows, columns) for name, entry in MEASURES.items()}
     return TensorReading(found, rows, columns, values)
+
+
+def _in_stored_bytes(on_bytes: ByteCallback, stored: int, in_memory: int) -> ByteCallback:
+    """A callback for bytes as they are in memory, which tells `on_bytes` of as large a part of the stored ones."""
+    done = told = 0
+
+    def tell(num_bytes: int) -> None:
+        nonlocal done, told
+        done += num_bytes
+        before, told = told, done * stored // in_memory
+        on_bytes(told - before)
+
+    return tell
