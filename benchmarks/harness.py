@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+
+import psutil
 
 REPETITIONS = 5
 """Of every timing; the median is reported."""
@@ -37,18 +39,48 @@ class Result:
         return self.value <= bound if self.target[0] == "≤" else self.value >= bound
 
 
-def seconds_in_turns(
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one piece of work took.
+
+    Attributes:
+        wall_s: by the clock. cpu_s: in which this process really ran, on all its threads together; of one thread, what
+            the clock would show if no other program took its turn.
+        free_cores: how many cores the other programs left to us meanwhile.
+    """
+
+    wall_s: float
+    cpu_s: float
+    free_cores: float
+
+
+def timings_in_turns(
     works: dict[str, Callable[[], object]], repetitions: int = REPETITIONS, warm_up: bool = True
-) -> dict[str, float]:
-    """The median time of each, all of them run in turn, again and again, after one untimed round."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
+) -> dict[str, Timing]:
+    """The median timing of each, all of them run in turn, again and again, after one uncounted round."""
+    taken: dict[str, list[Timing]] = {name: [] for name in works}
     for repetition in range(repetitions + warm_up):
         for name, work in works.items():
-            started = time.perf_counter()
-            work()
+            timing = _timing(work)
             if repetition or not warm_up:
-                taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(each) for name, each in taken.items()}
+                taken[name].append(timing)
+    return {
+        name: Timing(*map(statistics.median, zip(*map(astuple, each), strict=True))) for name, each in taken.items()
+    }
+
+
+def _timing(work: Callable[[], object]) -> Timing:
+    busy, cpu, started = _machine_busy_s(), time.process_time(), time.perf_counter()
+    work()
+    wall, cpu, busy = time.perf_counter() - started, time.process_time() - cpu, _machine_busy_s() - busy
+    cores = psutil.cpu_count() or 1
+    # The machine counts its time in ticks of 10 ms, so that a short work may seem to have run alone, or more than that.
+    return Timing(wall, cpu, min(max(cores - (busy - cpu) / wall, 1.0), cores))
+
+
+def _machine_busy_s() -> float:
+    times = psutil.cpu_times()
+    return sum(times[:8]) - times.idle - getattr(times, "iowait", 0.0)
 
 
 def anonymous_bytes() -> int:

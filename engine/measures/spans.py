@@ -20,8 +20,9 @@ from engine.sources.base import ByteCallback
 
 Result = TypeVar("Result")
 
-SPAN_BYTES = 4 << 20
-"""What one thread takes at once: long against the cost of handing it out, short against the wait for the last."""
+SPAN_BYTES = (1 << 20, 16 << 20)
+"""What one thread takes at once, at least and at most: long against the cost of handing it out (about 50 µs), short
+against the wait for the last; between the two, a 64th of the tensor."""
 
 SEGMENT_BYTES = 512 << 10
 """What is read twice in a row, or copied before it is read: it stays in the second-level cache."""
@@ -74,8 +75,9 @@ class SliceReader:
 
 
 def spans(size: int, itemsize: int, row: int = 1, min_rows: int = 1) -> list[tuple[int, int]]:
-    """Cut `size` elements into spans of about SPAN_BYTES, but whole rows, and no fewer than `min_rows`."""
-    step = max(SPAN_BYTES // itemsize // row, min_rows) * row
+    """Cut `size` elements into spans of about SPAN_BYTES each, of whole rows, and no fewer than `min_rows` of them."""
+    num_bytes = min(max(size * itemsize // 64, SPAN_BYTES[0]), SPAN_BYTES[1]) // 8 * 8
+    step = max(num_bytes // itemsize // row, min_rows) * row
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 

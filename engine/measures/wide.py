@@ -85,7 +85,8 @@ class WideTensor:
             kept = tuple(np.empty((3, CHUNK + 1), layout.unsigned))
             with tables.borrowed(stop - start) as table:
                 for piece in self._reader.segments(start, stop):
-                    refine(piece.view(layout.unsigned), *shifts, tuple(plan), table, hits, kept)
+                    memory = piece.view(layout.unsigned), _words(piece)
+                    refine(memory, *shifts, tuple(plan), table, hits, kept)
             return hits
 
         tables = _tables(selection.prefixes.size + 1, self._threads)

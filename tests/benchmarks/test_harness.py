@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from benchmarks.harness import Result, main, peak_bytes, seconds_in_turns
+from benchmarks.harness import Result, main, peak_bytes, timings_in_turns
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,16 @@ def test_a_missing_value_neither_meets_nor_misses():
 
 def test_works_are_timed_in_turns_and_the_first_round_is_not_counted():
     order: list[str] = []
-    seconds = seconds_in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repetitions=3)
+    seconds = timings_in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repetitions=3)
     assert order == ["a", "b"] * 4
-    assert all(0 <= each < 1 for each in seconds.values())
+    assert all(0 <= each.wall_s < 1 for each in seconds.values())
+
+
+def test_sleeping_takes_wall_time_and_no_processor():
+    timing = timings_in_turns({"sleep": lambda: time.sleep(0.05)}, repetitions=1, warm_up=False)["sleep"]
+    assert timing.wall_s >= 0.05
+    assert timing.cpu_s < timing.wall_s / 2
+    assert timing.free_cores >= 1
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="anonymous memory is read from /proc")

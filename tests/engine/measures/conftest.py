@@ -27,7 +27,7 @@ def way(request, monkeypatch) -> str:
     """Run a test twice: with the way of small tensors, and with that of large ones, in many spans of many segments."""
     if request.param == "selected":
         monkeypatch.setattr(wide, "FEW", 0)
-        monkeypatch.setattr(spans, "SPAN_BYTES", 1 << 15)
+        monkeypatch.setattr(spans, "SPAN_BYTES", (1 << 15, 1 << 15))
         monkeypatch.setattr(spans, "SEGMENT_BYTES", 1 << 13)
     return request.param
 
