@@ -33,8 +33,8 @@ def _by_path() -> None:
             "File, folder, or name in the Hugging Face cache",
             key="add_path",
             placeholder="/models/my-model or sentence-transformers/all-MiniLM-L6-v2",
-            help="A safetensors, PyTorch, GGUF, ONNX or numpy file, a folder that holds one (sharded too), or "
-            "owner/name of a model that is already in the standard hub cache. Only headers are read; nothing is copied.",
+            help="A safetensors, PyTorch, GGUF, ONNX or numpy file, a folder that holds one (sharded too), or the "
+            "owner/name of a model that is already in the hub cache. Only headers are read; nothing is copied.",
         )
         if st.form_submit_button("Add", icon=":material/add:") and path.strip():
             added = library.add_path(store(), path.strip())
