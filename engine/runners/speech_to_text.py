@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WINDOW_S = 30
-"""Longer sounds are transcribed in pieces of so many seconds: what Whisper sees at once."""
+"""Longer sounds are transcribed in pieces of so many seconds, unless the model states its own: what Whisper sees at once."""
 
 _RATE = 16_000
 
@@ -53,7 +53,7 @@ class Transcriber(Runner):
         samples = sound if isinstance(sound, np.ndarray) else read_sound(sound, self.rate)
         if samples.ndim != 1 or not len(samples):
             raise RunnerError(f"The sound has the shape {samples.shape}, expected (samples,).", "Give one channel.")
-        size = WINDOW_S * self.rate
+        size = int(getattr(self.features, "chunk_length", WINDOW_S)) * self.rate
         pieces = [samples[start : start + size] for start in range(0, len(samples), size)]
         texts = [self._piece(piece.astype(np.float32), max_new_tokens).strip() for piece in pieces]
         text = " ".join(filter(None, texts))
