@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import streamlit as st
 import engine.sources
 from engine.naming import ROLES, Place, place, role_title
 from engine.sources.base import Source, TensorInfo
+from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
+from ui.hub_token import session_token
 from ui.page import escape_markdown, store
 from workflows.library import locations
 
@@ -29,13 +32,18 @@ class Selection:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading headers …", on_release=lambda source: source.close())
-def _opened(uri: str, stamp: tuple) -> Source:
-    return engine.sources.open(uri)
+def _opened(uri: str, stamp: tuple, asker: str, _token: str | None) -> Source:
+    return engine.sources.open(uri, _token)
 
 
 def open_location(location: Location) -> Source:
-    """The location's checkpoint, opened once for all sessions and again when its files change."""
-    return _opened(location.uri, _stamp(Path(location.uri)))
+    """The location's checkpoint, opened once for all sessions and again when its files change.
+
+    A model on the hub is opened once for each token, so that nobody sees a private one through another's.
+    """
+    token = session_token() if is_hub_uri(location.uri) else None
+    asker = hashlib.sha256(token.encode()).hexdigest() if token else ""
+    return _opened(location.uri, _stamp(Path(location.uri)), asker, token)
 
 
 def _stamp(path: Path) -> tuple:

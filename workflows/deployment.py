@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from engine.errors import NotAllowedError
+from engine.sources.hub_access import SCHEME, is_hub_uri
 
 SWITCH = "WEIGHTSCOPE_PUBLIC"
 """The environment variable; jobs inherit it."""
@@ -49,10 +50,10 @@ def check_location(path: str, origin: str) -> None:
     """
     if not is_public() or origin == "uploaded":
         return
-    if not path.startswith("hf://"):
+    if not is_hub_uri(path):
         check_allowed("server paths")
     from workflows.catalogue.entry import catalogue  # here, because jobs need this module and the catalogue needs jobs
 
-    name = path.removeprefix("hf://").partition("@")[0].lower()
+    name = path.removeprefix(SCHEME).partition("@")[0].lower()
     if name not in {entry.hub_id.lower() for entry in catalogue()}:
         check_allowed("hub names")

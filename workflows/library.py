@@ -12,6 +12,7 @@ from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
 from storage.store import Store
 from workflows.deployment import check_allowed
+from workflows.disk import free_hub_cache
 from workflows.folder_scan import FolderScan, scan_folder
 from workflows.locations import add_path, location, locations, resolve
 from workflows.uploads import add_upload, uploads_folder
@@ -30,15 +31,15 @@ __all__ = [
 ]
 
 
-def remove(store: Store, name: str, *, measurements: bool = True, file: bool = True) -> None:
+def remove(store: Store, name: str, *, measurements: bool = True, file: bool = True, hub_cache: bool = False) -> None:
     """Forget a location.
 
     A bundled checkpoint stays known: only its measurements can go. Files are deleted only if they were uploaded, never
-    outside the folder of uploads.
+    outside the folder of uploads, and from the hub cache if that is asked for.
 
     Args:
         measurements: delete what was measured of it, unless another location has the same content.
-        file: delete the uploaded file.
+        file: delete the uploaded file. hub_cache: delete the snapshot that it lies in from the hub cache.
     Raises: SourceNotFoundError for an unknown name; WeightscopeError if there is nothing that may be removed, or in a
         public deployment.
     """
@@ -46,6 +47,8 @@ def remove(store: Store, name: str, *, measurements: bool = True, file: bool = T
     target = location(store, name)
     if target.origin == "bundled" and not (measurements and target.content_hash):
         raise WeightscopeError(f"{name} comes with the product and stays.", "Only its measurements can be deleted.")
+    if hub_cache:
+        free_hub_cache(target)
     twins = [other for other in locations(store) if other.content_hash == target.content_hash and other.name != name]
     if measurements and target.content_hash and not twins:
         store.delete_model(target.content_hash)

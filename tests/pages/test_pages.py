@@ -38,7 +38,7 @@ def test_home_lists_the_bundled_models_with_their_size(open_page, text_of):
 def test_the_zoo_measures_by_starting_a_job(open_page, added):
     from ui.job_panel import jobs
 
-    app = open_page("pages/1_Zoo.py")
+    app = open_page("pages/1_Zoo.py", shelf="Here")
     app.button(key=f"measure-{added}").click().run()
     assert not app.exception
     job = jobs().wait(jobs().all()[0].id, timeout_s=60)
@@ -47,7 +47,7 @@ def test_the_zoo_measures_by_starting_a_job(open_page, added):
 
 
 def test_the_zoo_adds_a_path_and_says_why_a_bad_one_fails(open_page, checkpoint, tmp_path, text_of):
-    app = open_page("pages/1_Zoo.py")
+    app = open_page("pages/1_Zoo.py", shelf="Here")
     app.text_input(key="add_path").set_value(str(tmp_path / "nowhere"))
     next(b for b in app.button if b.label == "Add").click().run()
     assert app.error
@@ -59,7 +59,7 @@ def test_the_zoo_adds_a_path_and_says_why_a_bad_one_fails(open_page, checkpoint,
 
 
 def test_deleting_a_model_asks_first_and_says_what_goes(open_page, measured, text_of):
-    app = open_page("pages/1_Zoo.py")
+    app = open_page("pages/1_Zoo.py", shelf="Here")
     app.button(key=f"delete-{measured}").click().run()
     assert "its measurements" in text_of(app)
     app.button(key="confirm-delete").click().run()

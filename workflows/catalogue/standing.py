@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.sources.hub_access import SCHEME, is_hub_uri
 from engine.sources.hub_cache import repository_name
 from storage.records import Location
 from workflows.catalogue.entry import CatalogueEntry
@@ -13,8 +14,6 @@ from workflows.jobs import Job
 
 STATES = ("not here", "remote-measured", "downloading", "here", "measured", "running")
 """In the order in which a model gains them; the furthest one holds."""
-
-REMOTE = "hf://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +70,13 @@ def _standing(location: Location | None, job: Job | None, running: Collection[st
 
 def is_remote(location: Location) -> bool:
     """Whether the weights stay on the hub."""
-    return location.uri.startswith(REMOTE)
+    return is_hub_uri(location.uri)
 
 
 def hub_id_of(location: Location) -> str | None:
     """The model's `owner/name` in lower case, if it is on the hub or in the hub cache; None for other files."""
     if is_remote(location):
-        return location.uri.removeprefix(REMOTE).partition("@")[0].lower()
+        return location.uri.removeprefix(SCHEME).partition("@")[0].lower()
     name = repository_name(Path(location.uri))
     return None if name is None else name.lower()
 

@@ -1,0 +1,101 @@
+"""What the known checkpoints take on the disk, and giving the hub cache's part of it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import WeightscopeError
+from engine.sources.hub_access import is_hub_uri
+from engine.sources.hub_cache import repository_name
+from storage.records import Location
+from storage.store import Store
+from workflows.deployment import check_allowed
+from workflows.locations import locations
+from workflows.uploads import uploads_folder
+
+PLACES = ("comes with Weightscope", "uploads", "hub cache", "your own files", "on the hub")
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """What one location takes on the disk.
+
+    Attributes:
+        location: the checkpoint. num_bytes: of its weights; of the whole snapshot in a hub cache; 0 on the hub.
+        place: one of `PLACES`.
+    """
+
+    location: Location
+    num_bytes: int
+    place: str
+
+
+def disk_uses(store: Store) -> list[DiskUse]:
+    """Every known location, the largest first."""
+    uploads = uploads_folder(store)
+    uses = [DiskUse(known, _num_bytes(known), _place(known, uploads)) for known in locations(store)]
+    return sorted(uses, key=lambda use: -use.num_bytes)
+
+
+def is_in_hub_cache(known: Location) -> bool:
+    """Whether its files lie in a standard hub cache, whoever put them there."""
+    return repository_name(Path(known.uri)) is not None
+
+
+def free_hub_cache(known: Location) -> int:
+    """Delete the revision that a location lies in from its hub cache; blobs that other revisions share stay.
+
+    Returns: bytes that were freed.
+    Raises: WeightscopeError if it does not lie in a hub cache, or the cache is damaged; NotAllowedError in a public
+        deployment.
+    """
+    check_allowed("deletion")
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    if not is_in_hub_cache(known):
+        raise WeightscopeError(f"{known.uri} does not lie in a hub cache.", "Delete your own files yourself.")
+    snapshot = _snapshot(Path(known.uri))
+    cache = snapshot.parent.parent.parent
+    try:
+        found = scan_cache_dir(cache)
+    except (CacheNotFound, ValueError) as error:
+        raise WeightscopeError(f"The hub cache {cache} cannot be read: {error}.", "Was it moved?") from error
+    revisions = [
+        revision.commit_hash
+        for repository in found.repos
+        for revision in repository.revisions
+        if revision.snapshot_path.resolve() == snapshot.resolve()
+    ]
+    if not revisions:
+        raise WeightscopeError(
+            f"The hub cache {cache} has no whole copy of {known.name}.", "Remove it with `hf cache rm`."
+        )
+    deletion = found.delete_revisions(*revisions)
+    deletion.execute()
+    return deletion.expected_freed_size
+
+
+def _snapshot(location: Path) -> Path:
+    """The folder `models--owner--name/snapshots/COMMIT` that a path lies in."""
+    return next(path for path in (location, *location.parents) if path.parent.name == "snapshots")
+
+
+def _place(known: Location, uploads: Path) -> str:
+    if is_hub_uri(known.uri):
+        return "on the hub"
+    if known.origin == "bundled":
+        return "comes with Weightscope"
+    if uploads in Path(known.uri).parents:
+        return "uploads"
+    return "hub cache" if is_in_hub_cache(known) else "your own files"
+
+
+def _num_bytes(known: Location) -> int:
+    if is_hub_uri(known.uri):
+        return 0
+    path = Path(known.uri)
+    if not is_in_hub_cache(known) or not path.exists():
+        return known.num_bytes
+    return sum(file.stat().st_size for file in _snapshot(path).rglob("*") if file.is_file())
