@@ -100,12 +100,15 @@ _NUMBERED = re.compile(r"(?:layers?|blocks?|h|encoderblock|decoderblock|resblock
 _STAGES = frozenset({"stages", "layers", "blocks", "down_blocks", "up_blocks"})
 _RECURRENT = re.compile(r"^(?P<part>weight|bias)_(?P<kind>ih|hh)(?:_l(?P<layer>\d{1,6}))?(?:_reverse)?$")
 _STACKS = (
-    ("vision", re.compile(r"(^|\.)(vision_model|vision_tower|visual|image_encoder|vision_encoder)\.")),
-    ("audio", re.compile(r"(^|\.)(audio_model|audio_tower|audio_encoder)\.")),
+    ("vision", re.compile(r"(^|\.)(vision_model|vision_tower|visual|image_encoder|vision_encoder)\.|^v\.blk\.")),
+    ("audio", re.compile(r"(^|\.)(audio_model|audio_tower|audio_encoder)\.|^a\.blk\.")),
     ("text", re.compile(r"(^|\.)(text_model|language_model|text_encoder|text_tower)\.")),
-    ("decoder", re.compile(r"(^|\.)decoder\.(?!layer\.|weight|bias)")),
-    ("encoder", re.compile(r"(^|\.)encoder\.(?!layer\.)")),
+    ("decoder", re.compile(r"(^|\.)decoder\.(?!layer\.|weight|bias)|^dec\.")),
+    ("encoder", re.compile(r"(^|\.)encoder\.(?!layer\.)|^enc\.")),
 )
+_ONNX_VALUE = re.compile(r"^onnx::(\w+)_\d+$")
+"""How PyTorch's exporter calls a weight that it changed, after the operator that takes it: `onnx::MatMul_1234`."""
+
 _CROSS = re.compile(r"encoder_attn|EncDecAttention|cross_?attn|crossattention|cross_attention|\battn2\b", re.IGNORECASE)
 _FAMILIES = tuple((name, re.compile(pattern, re.MULTILINE)) for name, pattern in FAMILY_ROWS)
 
@@ -173,7 +176,7 @@ def _role(words: list[str], path: str, part: str, shape: tuple[int, ...] | None)
         role = _generic_role(module, path, shape)
     if _CROSS.search(path) and f"cross_{role}" in ROLE_TITLES:
         return f"cross_{role}"
-    if role.startswith("ffn_") and "shared_expert" in path:
+    if role.startswith("ffn_") and ("shared_expert" in path or module.endswith("_shexp")):
         role = f"shared_expert_{role}"
     elif role.startswith("ffn_") and ("experts" in path or module.endswith("_exps")):
         role = f"expert_{role}"
@@ -192,13 +195,13 @@ _GENERIC = (
     ("recurrent_hidden", re.compile(r"w_hh$|b_hh$")),
     ("convolution", re.compile(r"conv(olution)?\d*[a-z]?$|^conv_?\w*$")),
     ("classifier", re.compile(r"^fc_[wb]$")),
-    ("linear", re.compile(r"^(fc|linear|lin|dense)_?\d*$")),
+    ("linear", re.compile(r"^(fc|linear|lin|dense|matmul|gemm)_?\d*$")),
 )
 
 
 def _generic_role(module: str, path: str, shape: tuple[int, ...] | None) -> str:
     """For a module that the table does not know: by the words in its name, by its shape, or the name itself."""
-    lowered = module.lower()
+    lowered = _ONNX_VALUE.sub(r"\1", module.lower())
     for role, pattern in _GENERIC:
         if pattern.search(lowered):
             return role

@@ -11,6 +11,42 @@ from engine.naming_rows import ROLE_ROWS
 
 # One name per line: name, layer ("-" for none), role, and the stack where there is one; the part is the last word.
 NAMES = {
+    "gguf of experts, encoders and pictures": """
+        blk.3.attn_q_a.weight 3 query_down
+        blk.3.attn_q_a_norm.weight 3 query_norm
+        blk.3.attn_q_b.weight 3 query_up
+        blk.3.attn_kv_a_mqa.weight 3 key_value_down
+        blk.3.attn_kv_a_norm.weight 3 key_value_norm
+        blk.3.attn_kv_b.weight 3 key_value_up
+        blk.3.ffn_gate_inp.weight 3 router
+        blk.3.exp_probs_b.bias 3 router
+        blk.3.ffn_gate_exps.weight 3 expert_ffn_gate
+        blk.3.ffn_gate_up_exps.weight 3 expert_ffn_gate_in
+        blk.3.ffn_up_shexp.weight 3 shared_expert_ffn_in
+        blk.3.ffn_down_shexp.weight 3 shared_expert_ffn_out
+        blk.3.ffn_gate_inp_shexp.weight 3 shared_router
+        blk.3.layer_output_norm.weight 3 ffn_norm
+        blk.3.ssm_conv1d.weight 3 ssm_convolution
+        blk.3.ssm_x.weight 3 ssm_select
+        blk.3.ssm_dt.bias 3 ssm_step
+        blk.3.ssm_b_norm.weight 3 ssm_norm
+        rope_factors_long.weight - rotary
+        enc.blk.3.attn_o.weight 3 output encoder
+        enc.blk.3.attn_rel_b.weight 3 relative_position encoder
+        dec.blk.3.cross_attn_q.weight 3 cross_query decoder
+        dec.blk.3.cross_attn_o.weight 3 cross_output decoder
+        v.patch_embd.weight - patch_embedding
+        v.class_embd - class_token
+        v.blk.7.attn_k.weight 7 key vision
+        a.blk.7.attn_k.weight 7 key audio
+        cls.output.weight - classifier
+    """,
+    "values of an onnx export": """
+        onnx::MatMul_1234 - linear
+        onnx::Gemm_7 - linear
+        onnx::Conv_318 - convolution
+        onnx::LSTM_99 - lstm
+    """,
     "bert": """
         embeddings.word_embeddings.weight - token_embedding
         bert.embeddings.word_embeddings.weight - token_embedding
