@@ -100,7 +100,9 @@ def decoder_folder(tmp_path_factory, starter_tokenizer):
     size = len(starter_tokenizer)
     configs = {
         "gpt2": lambda: transformers.GPT2LMHeadModel(
-            transformers.GPT2Config(size, n_positions=LIMIT, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)
+            transformers.GPT2Config(
+                vocab_size=size, n_positions=LIMIT, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3
+            )
         ),
         "llama": lambda: transformers.LlamaForCausalLM(
             transformers.LlamaConfig(
