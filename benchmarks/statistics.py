@@ -22,7 +22,7 @@ from engine.measures.results import NUM_BINS, QUANTILE_PERCENTS
 from engine.measures.spans import num_threads
 from engine.sources.opening import open_source
 
-FULL_BYTES, QUICK_BYTES, PEER_BYTES = 1 << 30, 64 << 20, 32 << 20
+FULL_BYTES, QUICK_BYTES, PEER_BYTES = 1 << 30, 64 << 20, 16 << 20
 COLUMNS = 4096
 TARGETS = {"bf16": ("≤ 4", "≥ 100"), "fp32": ("≤ 7", "≥ 35")}
 TYPES = {"bf16": np.dtype(ml_dtypes.bfloat16), "fp32": np.dtype(np.float32)}
@@ -100,7 +100,9 @@ def _minilm() -> dict[str, Result]:
                 "profiles": each_of(distribution_and_profiles),
             }
         )
-        numpy_seconds = timings_in_turns({"numpy": lambda: [_by_numpy(each) for each in arrays]})["numpy"].cpu_s
+        numpy_seconds = timings_in_turns({"numpy": lambda: [_by_numpy(each) for each in arrays]}, warm_up=False)[
+            "numpy"
+        ].cpu_s
     cpu = {work: each.cpu_s for work, each in seconds.items()}
     how = f"MiniLM, {len(arrays)} tensors, CPU time of 1 thread"
     return {
