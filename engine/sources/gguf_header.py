@@ -33,7 +33,7 @@ KEPT_TEXTS = 8
 KEPT_BYTES = 256
 """Array items that are kept, and bytes of each text among them; of longer arrays the number of items is."""
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 18
 _MAX_DEPTH = 4
 _COST_OF_ARRAY = 64
 """An inner array counts as so many items, for it takes as long to step over."""
