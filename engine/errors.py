@@ -73,6 +73,10 @@ class ContentChangedError(HubError):
     """A file on the hub is no longer the one whose header was read."""
 
 
+class DownloadError(WeightscopeError):
+    """A model cannot be put into the hub cache: the disk is full, it may not be written, or bytes arrived damaged."""
+
+
 class MeasureError(WeightscopeError):
     """A measure cannot be taken of this tensor."""
 

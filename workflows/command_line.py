@@ -47,6 +47,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     shared = _shared()
     _add_extract(commands, shared)
+    _add_download(commands, shared)
     _add_looking(commands, shared)
     _add_delete(commands, shared)
     _add_jobs(commands, shared)
@@ -67,12 +68,26 @@ def _add_extract(commands, shared) -> None:
     from workflows.commands import measuring
 
     command = commands.add_parser("extract", parents=[shared], help="measure checkpoints into the database")
-    command.add_argument("models", nargs="+", metavar="MODEL", help="path, known name, or owner/name of the hub cache")
+    command.add_argument("models", nargs="+", metavar="MODEL", help="path, known name, owner/name of the hub cache, or hf://owner/name")
     command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=measuring.extract)
+
+
+def _add_download(commands, shared) -> None:
+    from workflows.commands import downloading
+
+    command = commands.add_parser(
+        "download", parents=[shared], help="fetch a model into the hub cache (HF_TOKEN for gated ones)"
+    )
+    command.add_argument("model", metavar="OWNER/NAME[@REVISION]", help="the model on the hub")
+    command.add_argument("--file", default="", metavar="NAME", help="this weight file, and no other")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=downloading.download)
 
 
 def _add_looking(commands, shared) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import JobError
+from engine.errors import JobError, SourceError
+from engine.sources.hub_access import HubName, is_hub_uri
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,26 @@ def _check_extract(arguments: dict) -> dict:
     model = str(arguments.get("model") or "")
     if not model:
         raise JobError("Measuring needs a model, got none.", "Give the path or the name of a checkpoint.")
+    if is_hub_uri(model):
+        name = HubName.parse(model)
+        return {"model": name.uri, "name": str(arguments.get("name") or name.repository.rpartition("/")[2])}
     path = Path(model).expanduser()
     model = str(path.absolute()) if path.exists() else model
     return {"model": model, "name": str(arguments.get("name") or path.stem or model)}
+
+
+def _check_download(arguments: dict) -> dict:
+    """`model` is `owner/name`, with `@revision` or with `revision` beside it; `file` is one weight file, or empty."""
+    try:
+        name = HubName.parse(str(arguments.get("model") or ""))
+    except SourceError as error:
+        raise JobError(error.message, error.hint) from error
+    revision = str(arguments.get("revision") or name.revision)
+    return {"model": name.repository, "revision": revision, "file": str(arguments.get("file") or "")}
+
+
+def _hub_name(arguments: dict) -> str:
+    return str(HubName(arguments["model"], arguments["revision"]))
 
 
 KINDS: dict[str, JobKind] = {
@@ -44,5 +62,11 @@ KINDS: dict[str, JobKind] = {
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Measure {arguments['name']}",
         is_public=True,
+    ),
+    "download": JobKind(
+        check=_check_download,
+        subject=lambda arguments: f"{_hub_name(arguments)} {arguments['file']}",
+        command=lambda arguments: [f"--file={arguments['file']}", "--", _hub_name(arguments)],
+        title=lambda arguments: f"Download {_hub_name(arguments)}",
     ),
 }

@@ -41,18 +41,25 @@ def open_hub(uri: str, token: str | None = None) -> HubSource:
     """
     access = Access(token=token)
     listing = access.listing(HubName.parse(uri))
-    chosen = weight_files(listing.files, "safetensors")
-    weight_map = None
-    if chosen and chosen[0].endswith(INDEX_SUFFIX):
-        index = json_object(_document(access, listing, chosen[0]), f"{listing.name}/{chosen[0]}", True)
-        weight_map = weight_map_of(index, chosen[0])
-        chosen = sorted(set(weight_map.values()))
-    files = [_shard(listing, name) for name in chosen]
+    files, weight_map = weights_of(access, listing, "safetensors")
     if not files:
         raise _nothing_to_read(listing)
     with ThreadPoolExecutor(_HEADERS_AT_ONCE, thread_name_prefix="hub") as pool:
         parts = list(pool.map(lambda file: HubFile(RangedFile(access, listing, file)), files))
     return HubSource(access, listing, {part.name: part for part in parts}, weight_map)
+
+
+def weights_of(access: Access, listing: Listing, format: str) -> tuple[list[ListedFile], dict[str, str] | None]:
+    """The weight files of one format (`weight_files`, and the shards of an index), and the index's weight map, if any.
+
+    Raises: SourceError of a contradictory or incomplete repository, MalformedHeaderError of a broken index; HubError.
+    """
+    chosen, weight_map = weight_files(listing.files, format), None
+    if chosen and chosen[0].endswith(INDEX_SUFFIX):
+        index = json_object(_document(access, listing, chosen[0]), f"{listing.name}/{chosen[0]}", True)
+        weight_map = weight_map_of(index, chosen[0])
+        chosen = sorted(set(weight_map.values()))
+    return [_shard(listing, name) for name in chosen], weight_map
 
 
 class HubFile(WeightFile):

@@ -41,6 +41,8 @@ class HubName:
                 f"{text[:200]!r} is no name of a model on the hub.", "Write owner/name or owner/name@revision."
             )
         repository, _, revision = plain.partition("@")
+        if ".." in plain.split("/") or ".." in revision.split("/"):
+            raise SourceNotFoundError(f"{text[:200]!r} is no name of a model on the hub.", "Leave the dots away.")
         return cls(repository, revision or "main")
 
     @property
@@ -135,7 +137,12 @@ def is_hub_uri(text: str) -> bool:
 def hub_errors(name: HubName) -> Iterator[None]:
     """Turn what huggingface_hub and its HTTP client raise into errors that say what to do."""
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
     try:
         yield
@@ -145,7 +152,7 @@ def hub_errors(name: HubName) -> Iterator[None]:
         raise SourceNotFoundError(f"{name} is no name of a model on the hub.", "Write owner/name.") from error
     except HfHubHTTPError as error:
         raise _refusal(name, error) from error
-    except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL) as error:
+    except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL, LocalEntryNotFoundError) as error:
         raise HubError(
             f"The hub cannot be reached for {name}: {str(error)[:200] or type(error).__name__}.",
             "Check the network and try again; what was finished is kept.",

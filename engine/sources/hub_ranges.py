@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -98,20 +98,32 @@ class RangedFile:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _fill(self, start: int, target: memoryview, on_bytes: ByteCallback, pause: Callable[[float], object]) -> None:
-        """Fill the target from byte `start` on; a broken connection goes on where it broke."""
-        done, forgiven_at, patience, is_fresh = 0, _FORGIVEN_BYTES, Patience(pause), False
+        """Fill the target with what begins at byte `start`."""
+        done = 0
+        with closing(self.stream(start, start + len(target), pause)) as chunks:
+            for chunk in chunks:
+                target[done : done + len(chunk)] = chunk
+                done += len(chunk)
+                on_bytes(len(chunk))
+
+    def stream(self, start: int, stop: int, pause: Callable[[float], object] = time.sleep) -> Iterator[bytes]:
+        """Bytes start … stop − 1 over one connection, as they arrive; one that breaks is taken up where it broke.
+
+        Args: pause: how to wait between tries.
+        Raises: as `fetch`.
+        """
+        done, forgiven_at, patience, is_fresh = start, start + _FORGIVEN_BYTES, Patience(pause), False
         with hub_errors(self._listing.name):
-            while done < len(target):
+            while done < stop:
                 had_address = self._address is not None
                 try:
-                    with self._answer(start + done, start + len(target)) as chunks:
+                    with self._answer(done, stop) as chunks:
                         for chunk in chunks:
-                            if len(chunk) > len(target) - done:
+                            if len(chunk) > stop - done:
                                 raise self._nonsense("more bytes than were asked for")
-                            target[done : done + len(chunk)] = chunk
                             done += len(chunk)
-                            on_bytes(len(chunk))
-                    if done < len(target):
+                            yield chunk
+                    if done < stop:
                         raise self._cut_short()
                 except (HubError, Cancelled):
                     raise

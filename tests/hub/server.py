@@ -67,16 +67,16 @@ class Trouble:
     etag: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """What was asked, and what was answered."""
+    """What was asked, and what was answered; there before the answer, so that who has the answer finds it."""
 
     where: str
     method: str
     path: str
     headers: dict[str, str]
     status: int
-    num_bytes: int
+    num_bytes: int = 0
 
     @property
     def range(self) -> str | None:
@@ -243,36 +243,34 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: int, headers: dict[str, str], content: Content | None = None, span: tuple[int, int] | None = None
     ) -> None:
         start, stop = span or (0, content.size if content else 0)
+        plain = {key.lower(): value for key, value in self.headers.items()}
+        request = Request(self._place(self.path), self.command, unquote(self.path), plain, status)
+        self.hub.requests.append(request)
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
         if "Content-Length" not in headers:
             self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        sent = 0
-        try:
-            if content is not None and self.command != "HEAD":
-                sent = self._send_body(content, start, stop)
-        finally:
-            where, plain = self._place(self.path), {key.lower(): value for key, value in self.headers.items()}
-            self.hub.requests.append(Request(where, self.command, unquote(self.path), plain, status, sent))
+        if content is not None and self.command != "HEAD":
+            self._send_body(content, start, stop, request)
 
-    def _send_body(self, content: Content, start: int, stop: int) -> int:
-        limit = self.trouble.drop_after if self.trouble is not None else None
-        sent = 0
+    def _send_body(self, content: Content, start: int, stop: int, request: Request) -> None:
+        left = self.trouble.drop_after if self.trouble is not None else None
         try:
-            for piece in content.read(start, stop):
-                if limit is not None and sent + len(piece) >= limit:
-                    self.wfile.write(piece[: limit - sent])
-                    self.close_connection = True
-                    return limit
+            for whole in content.read(start, stop):
+                piece = whole if left is None else whole[:left]
+                request.num_bytes += len(piece)
                 self.wfile.write(piece)
-                sent += len(piece)
+                if left is not None:
+                    left -= len(piece)
+                    if not left:
+                        self.close_connection = True
+                        return
                 if self.hub.bytes_per_s:
                     time.sleep(len(piece) / self.hub.bytes_per_s)
         except OSError:  # the client went away
             self.close_connection = True
-        return sent
 
     def _file(self, content: Content, headers: dict[str, str]) -> None:
         """A file or a range of it, as RFC 9110 has it."""

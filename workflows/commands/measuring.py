@@ -48,7 +48,7 @@ def _extract_here(model: str, arguments: argparse.Namespace):
 
     is_silent = arguments.json or arguments.quiet or not sys.stderr.isatty()
     report = StoppableReport() if is_silent else BarReport()
-    with _stopped_by_control_c(report):
+    with stopped_by_control_c(report):
         try:
             return extract_model(model, store=Store(arguments.data), settings=_settings(arguments), report=report)
         finally:
@@ -56,7 +56,7 @@ def _extract_here(model: str, arguments: argparse.Namespace):
 
 
 @contextmanager
-def _stopped_by_control_c(report: StoppableReport) -> Iterator[None]:
+def stopped_by_control_c(report: StoppableReport) -> Iterator[None]:
     """The first Ctrl-C stops the work between two steps, where nothing is half-done; the second one at once."""
 
     def stop(*_) -> None:
