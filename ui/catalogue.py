@@ -19,7 +19,7 @@ from workflows.catalogue.filters import ORDERS, ROOMS
 from workflows.catalogue.standing import STATES
 from workflows.deployment import is_public
 
-CARD_WIDTH = 330
+CARD_WIDTH = 300
 """Pixels below which a row of cards loses one; ours: three cards on a laptop beside the sidebar."""
 
 FILTER_KEYS = ("search", "tasks", "modalities", "specialities", "tiers", "rooms", "states")

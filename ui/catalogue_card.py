@@ -7,8 +7,14 @@ import streamlit as st
 from engine.fit import needs_to_run, verdict
 from engine.machine import Machine
 from ui.job_panel import job_panel
-from ui.model_actions import delete_button, download_button, inspect_button, measure_button, open_card
-from ui.model_cards import see_button
+from ui.model_actions import (
+    delete_button,
+    download_button,
+    inspect_button,
+    measure_button,
+    open_card,
+    see_button,
+)
 from ui.page import escape_markdown
 from workflows.catalogue import CatalogueEntry, Standing
 from workflows.catalogue.standing import is_remote
@@ -67,7 +73,7 @@ def catalogue_card(entry: CatalogueEntry, standing: Standing, machine: Machine) 
         )
         st.space("stretch")
         state_badge(standing.state)
-    st.markdown(escape_markdown(entry.description))
+    st.markdown(f":small[{escape_markdown(entry.description)}]")
     badges(entry)
     st.space("stretch")
     facts(entry)

@@ -14,7 +14,7 @@ from workflows.catalogue import CatalogueEntry
 from workflows.wording import bytes_text, count_text
 
 STORED = "as stored"
-TYPES = {"32 bits": 32.0, "16 bits": 16.0, "8 bits": 8.0, "4 bits": 4.5}
+TYPES = {"32": 32.0, "16": 16.0, "8": 8.0, "4": 4.5}
 """4 bits with a 16-bit scale for every 32 weights are 4.5."""
 CONTEXTS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 
@@ -36,8 +36,8 @@ def fit_panel(*, entry: CatalogueEntry | None, location: Location | None = None,
         use = st.segmented_control(
             "To", ["run", "train"], default="run", required=True, key="fit_use", bind="query-params"
         )
-        kinds = ["16 bits", "32 bits"] if use == "train" else [STORED, *TYPES]
-        kind = st.segmented_control("Weights in", kinds, default=kinds[0], required=True, key=f"fit_type_{use}")
+        kinds = ["16", "32"] if use == "train" else [STORED, *TYPES]
+        kind = st.segmented_control("Bits a weight", kinds, default=kinds[0], required=True, key=f"fit_type_{use}")
         choices = [tokens for tokens in CONTEXTS if longest is None or tokens <= longest] or [longest]
         tokens = st.select_slider(
             "Tokens of context",
@@ -55,7 +55,8 @@ def fit_panel(*, entry: CatalogueEntry | None, location: Location | None = None,
     else:
         needs = needs_to_run(num_parameters, bits, shape=shape, cache=cache, tokens=tokens)
     with answer:
-        st.markdown(f"To {use} it with {count_text(num_parameters)} parameters takes **{bytes_text(needs.total)}**.")
+        doing = "Training" if use == "train" else "Running"
+        st.markdown(f"{doing} {count_text(num_parameters)} parameters takes **{bytes_text(needs.total)}** of memory.")
         verdicts(needs, this_machine())
         fit_table(needs)
         st.caption(_how(use, shape))

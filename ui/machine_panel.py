@@ -9,8 +9,9 @@ import streamlit as st
 
 from engine.fit import Needs, verdict
 from engine.machine import Machine, machine
+from figures.recent_use import recent_use
 from ui.model_actions import delete_button
-from ui.page import store, user_errors
+from ui.page import escape_markdown, store, user_errors
 from workflows.disk import disk_uses
 from workflows.wording import bytes_text
 
@@ -48,7 +49,7 @@ def live_panel() -> None:
     now = this_machine()
     ram_used = now.ram_bytes - now.ram_free_bytes
     disk_used = now.disk_bytes - now.disk_free_bytes
-    with st.grid("auto", min_column_width=220):
+    with st.grid(3 + len(now.accelerators), min_column_width=220):
         _gauge("Processors", f"{now.cpu_percent:.0f} %", f"{now.num_cpus} to use", now.cpu_percent)
         _gauge(
             "Memory",
@@ -73,20 +74,14 @@ def live_panel() -> None:
 
 
 def _gauge(label: str, value: str, words: str, percent: float) -> None:
-    """One metric with its curve; the last points are kept in the session."""
+    """One number with its last two minutes, from 0 to 100 %; the points are kept in the session."""
     history = st.session_state.setdefault("machine_history", {})
     points = history.setdefault(label, deque(maxlen=REMEMBERED))
-    points.append(round(percent, 1))
-    st.metric(
-        label,
-        value,
-        words,
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-        chart_data=list(points) if len(points) > 1 else [percent, percent],
-        chart_type="area",
-    )
+    points.append(min(max(percent, 0.0), 100.0))
+    with st.container(border=True, gap="xsmall"):
+        st.metric(label, value)
+        st.caption(words)
+        st.altair_chart(recent_use(list(points), REMEMBERED), width="stretch")
 
 
 def _disk_use() -> None:
@@ -99,14 +94,13 @@ def _disk_use() -> None:
     st.caption(f"{bytes_text(total)} in {len(uses)} models. Nothing outside uploads and the hub cache is ever deleted.")
     most = max(use.num_bytes for use in uses) or 1
     for use in uses:
-        with st.container(horizontal=True, vertical_alignment="center", key=f"use-{use.location.name}"):
-            name, bar, button = st.columns([1.4, 2.4, 0.8], vertical_alignment="center")
-            with name:
-                st.markdown(f"**{use.location.name}**", text_alignment="left")
-            with bar:
-                st.progress(use.num_bytes / most, text=f"{bytes_text(use.num_bytes)} · {use.place}")
-            with button:
-                delete_button(use.location, key="machine", width="stretch")
+        name, bar, button = st.columns([1.4, 2.4, 0.8], vertical_alignment="center")
+        with name:
+            st.markdown(f"**{escape_markdown(use.location.name)}**")
+        with bar:
+            st.progress(use.num_bytes / most, text=f"{bytes_text(use.num_bytes)} · {use.place}")
+        with button:
+            delete_button(use.location, key="machine", width="stretch")
 
 
 def fit_table(needs: Needs) -> None:

@@ -60,6 +60,12 @@ def show_heatmap(name: str) -> None:
     st.switch_page("pages/3_Heatmap.py")
 
 
+def see_button(location: Location, *, key: str, **look) -> None:
+    """Go to the heatmap of this model."""
+    if st.button("See", key=f"{key}-see-{location.name}", icon=":material/grid_on:", **look):
+        show_heatmap(location.name)
+
+
 def download_button(hub_name: str, *, key: str, is_disabled: bool = False) -> None:
     """Fetch a hub model into the standard cache, as a job."""
     if is_public():
@@ -68,7 +74,7 @@ def download_button(hub_name: str, *, key: str, is_disabled: bool = False) -> No
         "Download",
         key=f"download-{key}",
         icon=":material/download:",
-        type="primary",
+        help="Into the standard Hugging Face cache; it can be stopped, and goes on where it was.",
         disabled=is_disabled,
         on_click=download,
         args=(hub_name,),

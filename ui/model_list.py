@@ -7,8 +7,8 @@ import streamlit as st
 from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
 from ui.job_panel import job_panel, jobs
-from ui.model_actions import delete_button, measure_button, open_card, running_uris
-from ui.model_cards import see_button, status_badge, strip
+from ui.model_actions import delete_button, measure_button, open_card, running_uris, see_button
+from ui.model_cards import status_badge, strip
 from ui.page import escape_markdown, store, user_errors
 from workflows import library
 from workflows.jobs import Job
@@ -89,7 +89,7 @@ def _card(location: Location, job: Job | None, *, is_running: bool) -> None:
 def _words(location: Location, status: str, *, is_running: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"#### {escape_markdown(location.name)}",
+            f"**{escape_markdown(location.name)}**",
             key=f"open-model-{location.name}",
             type="tertiary",
             help="Its card: README, config, tensors, tokenizer, files, and whether it fits",
@@ -115,7 +115,7 @@ def _words(location: Location, status: str, *, is_running: bool) -> None:
 
 def _actions(location: Location, status: str, *, is_busy: bool) -> None:
     if status != "missing":
-        see_button(location, key="zoo")
+        see_button(location, key="zoo", width="stretch")
     if status in ("new", "changed"):
         measure_button(location, key="", is_disabled=is_busy, width="stretch")
     delete_button(location, key="", is_disabled=is_busy, width="stretch")

@@ -15,8 +15,8 @@ from storage.records import Location
 from ui.catalogue_card import badges, card_actions, facts, state_badge
 from ui.fit_panel import fit_panel
 from ui.job_panel import job_of, job_panel, jobs
-from ui.model_actions import delete_button, download_button, measure_button, running_uris
-from ui.model_cards import see_button, status_badge, strip
+from ui.model_actions import delete_button, download_button, measure_button, running_uris, see_button
+from ui.model_cards import status_badge, strip
 from ui.page import escape_markdown, store, user_errors
 from ui.selection import open_location
 from ui.tensor_outline import tensor_outline
@@ -28,14 +28,7 @@ from workflows.model_files import ModelFiles
 from workflows.tokenizer_facts import TokenizerFacts, tokenizer_facts
 from workflows.wording import bytes_text, count_text
 
-SECTIONS = {
-    "Card": ":material/article: Card",
-    "Fit": ":material/speed: Will it fit?",
-    "Config": ":material/tune: Config",
-    "Tensors": ":material/account_tree: Tensors",
-    "Tokenizer": ":material/abc: Tokenizer",
-    "Files": ":material/folder: Files",
-}
+SECTIONS = ("Card", "Will it fit?", "Config", "Tensors", "Tokenizer", "Files")
 
 
 def model_page(name: str) -> None:
@@ -122,10 +115,10 @@ def _actions(location: Location) -> None:
 
 def _sections(location: Location, entry: CatalogueEntry | None) -> None:
     """The tabs; only the open one is drawn, and only it reads files."""
-    tabs = st.tabs(list(SECTIONS.values()), key="section", on_change="rerun")
+    tabs = st.tabs(SECTIONS, key="section", on_change="rerun", bind="query-params")
     drawn = {
         "Card": lambda: _card(location, entry),
-        "Fit": lambda: fit_panel(entry=entry, location=location, config=open_location(location).config),
+        "Will it fit?": lambda: fit_panel(entry=entry, location=location, config=open_location(location).config),
         "Config": lambda: _config(location),
         "Tensors": lambda: _tensors(location),
         "Tokenizer": lambda: _tokenizer(location),
@@ -163,9 +156,10 @@ def _card(location: Location, entry: CatalogueEntry | None) -> None:
         if card.problem:
             st.caption(f":material/warning: {escape_markdown(card.problem)}")
         if card.facts:
-            st.dataframe(
-                [{"field": name, "value": value} for name, value in card.facts], hide_index=True, width="stretch"
-            )
+            lines = [
+                f":gray[{escape_markdown(name)}]  \n{escape_markdown(_short(value, 160))}" for name, value in card.facts
+            ]
+            st.markdown("\n\n".join(lines))
         st.caption("Images and HTML of the card are not shown, so that nobody learns who looks at it.")
     with text, st.container(border=True, height=720, key="readme"):
         st.markdown(card.body or "*The card has no text.*")
@@ -194,9 +188,9 @@ def _fields(values: dict) -> None:
     st.dataframe(rows, hide_index=True, width="stretch", height=min(35 * len(rows) + 38, 640))
 
 
-def _short(value: object) -> str:
+def _short(value: object, most: int = 300) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 300 else f"{text[:299]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _tensors(location: Location) -> None:

@@ -16,12 +16,15 @@ MOST_NODES = 3_000
 _STYLE = """<style>
 .outline { font-size: 0.875rem; line-height: 1.75; }
 .outline details > *:not(summary) { margin-left: 1.1rem; }
-.outline summary { cursor: pointer; border-radius: 6px; }
-.outline summary:hover, .outline .leaf:hover { background: color-mix(in srgb, currentColor 7%, transparent); }
-.outline .line { display: inline-grid; width: calc(100% - 1.2rem); vertical-align: top; gap: 0 0.8rem;
-  grid-template-columns: minmax(8rem, 1fr) 11rem 5.5rem 5.5rem 7rem; align-items: center; }
-.outline .leaf { padding-left: 1rem; border-radius: 6px; }
+.outline summary { cursor: pointer; list-style: none; }
+.outline summary::-webkit-details-marker { display: none; }
+.outline .line { display: grid; border-radius: 6px; gap: 0 0.8rem; align-items: center;
+  grid-template-columns: minmax(8rem, 1fr) 11rem 5.5rem 5.5rem 7rem; }
+.outline .line:hover { background: color-mix(in srgb, currentColor 7%, transparent); }
 .outline .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-family: monospace; }
+.outline .name::before { content: ""; display: inline-block; width: 1.1rem; opacity: 0.6; font-family: sans-serif; }
+.outline summary .name::before { content: "▸"; }
+.outline details[open] > summary .name::before { content: "▾"; }
 .outline .times { opacity: 0.65; font-family: sans-serif; }
 .outline .shape, .outline .count, .outline .size { text-align: right; white-space: nowrap; opacity: 0.75;
   font-variant-numeric: tabular-nums; }

@@ -20,6 +20,7 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
 _IMAGE = re.compile(r"!+(?=\[)")
 _EMPTY_LINK = re.compile(r"\[\s*\](?=\()")
+_HEADING = re.compile(r"^(#{1,6})(?=\s)", re.MULTILINE)
 _LINK = re.compile(r"\[([^\[\]]*)\]\(\s*(?!https?://|mailto:)[^()\s]*(?:\s+\"[^\"]*\")?\s*\)")
 
 
@@ -63,7 +64,7 @@ def safe_markdown(text: str) -> str:
 
     HTML and comments go; images become links to them, so that nobody learns who looks at a card; links to anywhere but
     the web become their text. Code stays as it is, but for `![`, which no renderer may take for an image where it sees
-    the end of the code elsewhere than we do.
+    the end of the code elsewhere than we do. Headings go two levels down, below those of the page.
     """
     parts, end = [], 0
     for code in _CODE.finditer(text):
@@ -78,7 +79,7 @@ def _without_markup(text: str) -> str:
     text = _HIDDEN.sub("", _COMMENT.sub("", text))
     text = _TAG.sub("", _BREAK.sub("  \n", text))
     text = _EMPTY_LINK.sub("[image]", _IMAGE.sub("", text))
-    return _LINK.sub(r"\1", text)
+    return _HEADING.sub(lambda found: "#" * min(len(found[1]) + 2, 6), _LINK.sub(r"\1", text))
 
 
 def _facts(text: str) -> tuple[tuple[str, str], ...]:
