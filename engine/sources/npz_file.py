@@ -64,15 +64,16 @@ class _ArrayFile(WeightFile):
         if info.dtype not in ELEMENT_TYPES:
             raise UnsupportedFormatError(
                 f"{info.file}: {info.name!r} is an array of type {info.dtype}, which Weightscope cannot measure.",
-                "Convert it to an ordinary array of numbers in numpy and save it again.",
+                "Convert it to an ordinary array of numbers in numpy and save it again. "
+                "(numpy does not write the names of bfloat16 and float8: use safetensors for them.)",
             )
         if array.packed is None:
             return self._data.array(dtype, stop - start, info.start + start * dtype.itemsize)
         skipped = array.header.length
         data = self._unpacked(array.packed, skipped + start * dtype.itemsize, skipped + stop * dtype.itemsize)
-        return np.frombuffer(data, dtype)
+        return data.view(dtype)
 
-    def _unpacked(self, member: ZipMember, start: int, stop: int) -> bytearray:
+    def _unpacked(self, member: ZipMember, start: int, stop: int) -> np.ndarray:
         """Bytes of a packed member; one that is read front to back is unpacked only once."""
         with self._lock:
             name, unpacker = self._unpacker or ("", None)
@@ -122,7 +123,7 @@ class NpzFile(_ArrayFile):
         check_name(name, file)
         length = min(member.num_bytes, MAX_HEADER_BYTES)
         if member.is_compressed:
-            head = bytes(Unpacker(self._data, member, file).read(0, length))
+            head = Unpacker(self._data, member, file).read(0, length).tobytes()
         else:
             head = self._data.array(np.dtype(np.uint8), length, member.start).tobytes()
         header = read_npy_header(head, f"{file}: {name[:200]!r}")

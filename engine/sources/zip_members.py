@@ -95,12 +95,14 @@ class Unpacker:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._taken = self._checksum = self.position = 0
 
-    def read(self, start: int, stop: int) -> bytearray:
-        """Bytes start … stop − 1 of the content; `position` ≤ start. Raises: SourceError if it is damaged or short."""
-        found = bytearray()
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Bytes start … stop − 1 of the content: uint8; `position` ≤ start. Raises: SourceError if damaged or short."""
+        found = np.empty(stop - start, np.uint8)  # takes no memory before it is written
         while self.position < stop:
             piece = self._next(min(_PIECE_BYTES, stop - self.position))
-            found += memoryview(piece)[max(0, start - self.position) :]
+            wanted = np.frombuffer(piece, np.uint8)[max(0, start - self.position) :]
+            end = self.position + len(piece) - start
+            found[max(0, end - len(wanted)) : max(0, end)] = wanted
             self.position += len(piece)
         if self.position == self._member.num_bytes and self._checksum != self._member.checksum:
             raise SourceError(f"{self._file}: {self._member.name[:80]!a} is damaged: its checksum differs.", REDOWNLOAD)
