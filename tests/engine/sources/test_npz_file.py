@@ -101,10 +101,11 @@ def test_packed_arrays_are_unpacked_once_when_read_front_to_back(tmp_path, monke
         assert len(begun) == 1
         source.read_rows("x", 3, 4)
         assert len(begun) == 2
+        read_grid(source, source.info("x"), full_view(source.info("x"), 2, 2))  # compiles the kernels
         tracemalloc.start()
         try:
             read_grid(source, source.info("x"), full_view(source.info("x"), 2, 2))
-            assert tracemalloc.get_traced_memory()[1] < array.nbytes + (12 << 20)
+            assert tracemalloc.get_traced_memory()[1] < 1.5 * array.nbytes
         finally:
             tracemalloc.stop()
 
