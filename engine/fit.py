@@ -162,7 +162,9 @@ def verdict(need: int, available: int, total: int, where: str = "memory") -> Ver
         return Verdict("tight", f"{words}, which leaves little for anything else.")
     if need <= REACHABLE * total:
         return Verdict("tight", f"{words}: other programs would have to make room first.")
-    return Verdict("does not fit", f"{words}: {need / max(total, 1):.1f} times all there is.")
+    if need <= total:
+        return Verdict("does not fit", f"{words}, and the system needs the rest.")
+    return Verdict("does not fit", f"{words}: {need / max(total, 1):,.1f} times all there is.")
 
 
 def _size(num_bytes: float) -> str:

@@ -63,8 +63,11 @@ def _sorted(branch: dict) -> list[tuple[str, object]]:
 def _node(name: str, value: dict | TensorInfo) -> TensorNode:
     if isinstance(value, TensorInfo):
         return TensorNode(name, 1, 1, value.num_elements, value.num_bytes, value.shape, value.dtype)
-    while len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
-        name, value = f"{name}.{next(iter(value))}", inner
+    while len(value) == 1:
+        part, inner = next(iter(value.items()))
+        if not isinstance(inner, dict) or name.isdecimal() or part.isdecimal():  # numbers stay by themselves, to fold
+            break
+        name, value = f"{name}.{part}", inner
     children = _folded([_node(part, below) for part, below in _sorted(value)])
     sums = [sum(getattr(child, field) for child in children) for field in _SUMS]
     return TensorNode(name, 1, *sums, None, None, children)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import WeightscopeError
@@ -62,19 +62,14 @@ def free_hub_cache(known: Location) -> int:
         found = scan_cache_dir(cache)
     except (CacheNotFound, ValueError) as error:
         raise WeightscopeError(f"The hub cache {cache} cannot be read: {error}.", "Was it moved?") from error
-    revisions = [
-        revision.commit_hash
-        for repository in found.repos
-        for revision in repository.revisions
-        if revision.snapshot_path.resolve() == snapshot.resolve()
-    ]
-    if not revisions:
-        raise WeightscopeError(
-            f"The hub cache {cache} has no whole copy of {known.name}.", "Remove it with `hf cache rm`."
-        )
-    deletion = found.delete_revisions(*revisions)
-    deletion.execute()
-    return deletion.expected_freed_size
+    for repository in found.repos:
+        for revision in repository.revisions:
+            if revision.snapshot_path.resolve() == snapshot.resolve():
+                # A copied repository has the same commits: the deletion must know of this one alone.
+                deletion = replace(found, repos=frozenset({repository})).delete_revisions(revision.commit_hash)
+                deletion.execute()
+                return deletion.expected_freed_size
+    raise WeightscopeError(f"The hub cache {cache} has no whole copy of {known.name}.", "Remove it with `hf cache rm`.")
 
 
 def _snapshot(location: Path) -> Path:
