@@ -6,12 +6,15 @@ Every number is a ratio of two things measured in the same run, in turns, so tha
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
+import multiprocessing
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
@@ -92,7 +95,7 @@ def anonymous_bytes() -> int:
 
 
 def peak_bytes(work: Callable[[], object], interval_s: float = 0.002) -> int:
-    """By how much the anonymous memory rises at most while `work` runs, sampled; NaN-free, 0 or more."""
+    """By how much the anonymous memory rises at most while `work` runs, sampled."""
     base = peak = anonymous_bytes()
     is_done = threading.Event()
 
@@ -109,6 +112,22 @@ def peak_bytes(work: Callable[[], object], interval_s: float = 0.002) -> int:
         is_done.set()
         watcher.join()
     return peak - base
+
+
+def peak_bytes_afresh(work: Callable[..., object], *arguments: object) -> int:
+    """As `peak_bytes`, in a new process, so that no memory kept from earlier work hides what this one takes.
+
+    Args: work: a function of a module; it is called twice, and the second time counts. arguments: its own, to pickle.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_second_peak, work, arguments).result()
+
+
+def _second_peak(work: Callable[..., object], arguments: tuple) -> int:
+    work(*arguments)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).malloc_trim(0)
+    return peak_bytes(lambda: work(*arguments))
 
 
 def main(

@@ -63,8 +63,8 @@ def stream(words):
 def count_patterns(words, table):
     """Count 16-bit patterns, four to a word.
 
-    Two tables keep an increment from waiting for the one before it on the same pattern; whole lines that repeat the word
-    before them are counted as a run, so that long stretches of one value cost no more than reading them.
+    Two tables keep an increment from waiting for the one before it on the same pattern; whole lines that repeat the
+    word before them are counted as a run, so that long stretches of one value cost no more than reading them.
 
     Args: words: (n,) uint64. table: (2, 65536) uint32, added to.
     """

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.harness import Result, main, peak_bytes, timings_in_turns
+from benchmarks.harness import Result, main, peak_bytes, peak_bytes_afresh, timings_in_turns
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,9 @@ def test_json_is_one_object_of_metrics(capsys):
 def test_the_table_names_what_is_not_met(capsys):
     main("demo", lambda _: {"speed": Result(9.0, "x", "≤ 4", "by hand")}, "A demo.", [])
     assert "NOT MET" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="anonymous memory is read from /proc")
+def test_peak_memory_in_a_new_process_is_that_of_the_work():
+    assert 30 << 20 <= peak_bytes_afresh(np.zeros(1 << 22).__add__, 1) <= 60 << 20
+    assert peak_bytes_afresh(time.sleep, 0.05) < 4 << 20
