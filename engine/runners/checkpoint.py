@@ -85,6 +85,8 @@ def checkpoint_at(place: str | Path | Source, config: dict | None = None) -> Che
     location = place.uri if isinstance(place, Source) else str(place)
     path = _local_path(location)
     folder = path if path.is_dir() else path.parent
+    if folder.name == "onnx" and (folder.parent / "config.json").is_file():
+        folder = folder.parent  # exporters put the graph in a folder of its own, below config and tokenizer
     try:
         files = frozenset(entry.name for entry in folder.iterdir() if entry.is_file())
     except OSError as error:
@@ -93,7 +95,7 @@ def checkpoint_at(place: str | Path | Source, config: dict | None = None) -> Che
         ) from error
     kind, file = _kind_of(path, folder, files)
     if config is None:
-        config = _config_of(folder, file)
+        config = read_json_object(folder / "config.json") if "config.json" in files else {}
     return Checkpoint(location, folder, kind, file, config, files)
 
 
@@ -128,14 +130,6 @@ def _kind_of(path: Path, folder: Path, files: frozenset[str]) -> tuple[str, Path
         if (folder / name).is_file():
             return ONNX, folder / name
     return TRANSFORMERS, None
-
-
-def _config_of(folder: Path, file: Path | None) -> dict:
-    """config.json beside the file, or one folder up for `onnx/model.onnx`."""
-    for home in (folder, folder.parent) if file is not None and folder.name == "onnx" else (folder,):
-        if (home / "config.json").is_file():
-            return read_json_object(home / "config.json")
-    return {}
 
 
 def _is_weight_file(name: str, suffix: str) -> bool:

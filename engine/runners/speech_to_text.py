@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WINDOW_S = 30
-"""Longer sounds are transcribed in pieces of so many seconds, unless the model states its own: what Whisper sees at once."""
+"""Longer sounds are transcribed in pieces of so many seconds (what Whisper sees), unless the model states its own."""
 
 _RATE = 16_000
 
@@ -67,13 +67,22 @@ class Transcriber(Runner):
             inputs = {name: self._placed(each) for name, each in inputs.items()}
             with torch.inference_mode(), self.lock:
                 if self.is_ctc:
-                    ids = self.model(**inputs).logits.argmax(-1)
+                    return self._letters(self.model(**inputs).logits[0].argmax(-1).tolist())
                 else:
                     limit = getattr(self.model.config, "max_target_positions", None) or max_new_tokens + 8
                     ids = self.model.generate(
                         **inputs, do_sample=False, max_new_tokens=max(min(max_new_tokens, limit - 8), 1)
                     )
             return self.tokenizer.batch_decode(ids.cpu(), skip_special_tokens=True)[0]
+
+    def _letters(self, frames: list[int]) -> str:
+        """The text of the likeliest token of each frame: repetitions merged, then blanks dropped.
+
+        The tokenizer does both, but told to skip special tokens it would drop the blanks first and merge "l_l" to "l".
+        So other special tokens are made blanks here, and none is skipped.
+        """
+        blank, special = self.tokenizer.pad_token_id, set(self.tokenizer.all_special_ids)
+        return self.tokenizer.decode([blank if token in special else token for token in frames])
 
     def _placed(self, tensor):
         tensor = tensor.to(self.model.device)

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from tests.engine.runners.made import LIMIT, SIZES, SPECIAL, WORDS, save, seeded, word_tokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
-WORDS = "the a cat dog sat ran on under mat tree red blue who what where is was happy sad . ? this example about".split()
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-LIMIT = 64
 
 
 @pytest.fixture(scope="session")
@@ -29,41 +26,6 @@ def starter() -> Path:
 def starter_model(starter):
     """The starter as anyone would load it, in float32, for comparison."""
     return transformers.AutoModelForCausalLM.from_pretrained(starter, dtype=torch.float32, local_files_only=True)
-
-
-def word_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """Whole words with BERT's special tokens around them."""
-    vocabulary = {word: place for place, word in enumerate(SPECIAL + WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=LIMIT,
-    )
-
-
-def seeded(make):
-    """A model with random weights from a fixed seed; torch's own generator is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return make().eval()
-
-
-def save(folder: Path, model, tokenizer=None, **save_options) -> Path:
-    model.save_pretrained(folder, **save_options)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
-    return folder
 
 
 def bert_config(**options) -> transformers.BertConfig:

@@ -122,7 +122,7 @@ def test_temperature_zero_takes_the_likeliest_after_the_penalty():
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_scores_that_are_not_finite_are_an_error_with_a_hint(broken):
     for chosen in (GenerationSettings(), GenerationSettings(temperature=0)):
-        with pytest.raises(RunnerError, match="not finite.*NaN"):
+        with pytest.raises(RunnerError, match=r"not finite.*NaN"):
             Sampler(chosen, [], 3).draw(torch.tensor([0.0, broken, 1.0]))
 
 

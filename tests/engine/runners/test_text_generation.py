@@ -122,7 +122,12 @@ def test_the_authors_sampling_settings_are_the_default(generator):
 
 def test_facts_say_what_was_loaded(generator, starter_model):
     facts = generator.facts
-    assert (facts.task, facts.backend, facts.device, facts.dtype) == ("text-generation", "transformers", "cpu", "float32")
+    assert (facts.task, facts.backend, facts.device, facts.dtype) == (
+        "text-generation",
+        "transformers",
+        "cpu",
+        "float32",
+    )
     assert facts.context == 256
     assert facts.load_s > 0
     parameters = sum(each.numel() for each in starter_model.parameters())
@@ -139,7 +144,7 @@ def test_a_small_model_is_widened_on_a_cpu_and_any_type_can_be_asked_for(starter
 def test_a_device_that_is_not_there_is_named(starter):
     if torch.cuda.is_available():
         pytest.skip("there is one here")
-    with pytest.raises(RunnerError, match="cuda.*cpu"):
+    with pytest.raises(RunnerError, match=r"cuda.*cpu"):
         load(starter, "text-generation", device="cuda")
 
 
