@@ -170,13 +170,18 @@ class Tally:
             self._free.put((table, pending + increments))
 
     def total(self) -> np.ndarray:
-        """The sum of all tables, once every one has come back; ends the tally. A single table is given as it is."""
-        tables = [table for table, _ in self._drained() if table is not None]
-        if self._sum is None and len(tables) == 1:
-            return tables[0]
-        for table in tables:
-            self._add(table)
-        return np.zeros(self._shape, dtype=np.int64) if self._sum is None else self._sum
+        """The sum of all tables, once every one has come back, of 32 bits if those are enough; ends the tally."""
+        loans = [(table, pending) for table, pending in self._drained() if table is not None]
+        if not loans:
+            return np.zeros(self._shape, dtype=np.int64) if self._sum is None else self._sum
+        if self._sum is None and sum(pending for _, pending in loans) < 1 << 32:
+            first = loans.pop()[0]
+            while loans:
+                first += loans.pop()[0]
+            return first
+        while loans:
+            self._add(loans.pop()[0])
+        return self._sum
 
     def _drained(self) -> Iterator[tuple[np.ndarray | None, int]]:
         while not self._free.empty():
