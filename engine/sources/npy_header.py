@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,9 @@ def read_npy_header(head: bytes, what: str) -> NpyHeader:
                 "Load it in numpy and save it as a plain array of numbers.",
             )
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, is_fortran, dtype = read(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # files of Python 2 read well, only a little slower
+            shape, is_fortran, dtype = read(file)
     except UnsupportedFormatError:
         raise
     except Exception as error:
