@@ -5,7 +5,7 @@ Both are configured in `.streamlit/secrets.toml`, and open where that says nothi
     [auth]                       # as for `st.login`: redirect_uri, cookie_secret, client_id, client_secret, …
     [deployment]
     public = true                # or WEIGHTSCOPE_PUBLIC=1: no server paths, deletion, downloads or training
-    sign_in_hours = 12           # after which a person signs in anew; 720 (30 days) if not said
+    sign_in_hours = 12           # after which a person signs in anew; else after 30 days
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.errors import Error as StreamlitError
 
+from ui.markdown import escape_markdown
 from workflows.deployment import FORBIDDEN, is_public, make_public
-
-SIGN_IN_HOURS = 720.0
-"""Thirty days, as long as Streamlit keeps its cookie."""
 
 _ARRIVED = "access_arrived"
 
@@ -40,8 +38,7 @@ def require_access() -> None:
         make_public()
     if "auth" not in secrets:
         return
-    hours = _section(secrets, "deployment").get("sign_in_hours", SIGN_IN_HOURS)
-    if not is_signed_in(float(hours)):
+    if not is_signed_in(_section(secrets, "deployment").get("sign_in_hours")):
         _ask_to_sign_in(providers(_section(secrets, "auth")))
     if not st.session_state.get(_ARRIVED):
         st.session_state[_ARRIVED] = True
@@ -50,12 +47,16 @@ def require_access() -> None:
     _account()
 
 
-def is_signed_in(hours: float = SIGN_IN_HOURS) -> bool:
-    """Whether this session belongs to somebody who signed in, no longer than so many hours ago."""
-    if not st.user.get("is_logged_in", False):
+def is_signed_in(hours: float | None = None) -> bool:
+    """Whether this session belongs to somebody who signed in, no longer than so many hours ago.
+
+    Args: hours: None for as long as Streamlit's cookie lasts, 30 days. The time is the identity token's own `iat`,
+        which OpenID Connect asks every provider for; without one nobody is in time.
+    """
+    if st.user.get("is_logged_in") is not True:
         return False
     issued_s = st.user.get("iat")
-    return not isinstance(issued_s, int | float) or time.time() - issued_s <= hours * 3600
+    return hours is None or (isinstance(issued_s, int | float) and time.time() - issued_s <= hours * 3600)
 
 
 def providers(auth: Mapping) -> list[str]:
@@ -109,7 +110,7 @@ def _ask_to_sign_in(names: list[str]) -> None:
                 )
             problem = st.session_state.pop("sign_in_problem", None)
             if problem:
-                st.error(problem, icon=":material/warning:")
+                st.error(escape_markdown(problem), icon=":material/warning:")
     st.stop()
 
 
@@ -117,7 +118,7 @@ def _sign_in(provider: str | None) -> None:
     try:
         st.login(provider)
     except StreamlitError as error:
-        st.session_state["sign_in_problem"] = f"Sign-in is not set up well: {error}"
+        st.session_state["sign_in_problem"] = " ".join(f"Sign-in is not set up well: {error}".split())
 
 
 def _closed(message: str, hint: str) -> None:
@@ -131,7 +132,7 @@ def _account() -> None:
     with st.sidebar:
         name = str(st.user.get("name") or st.user.get("email") or "signed in")
         st.button(
-            name[:60],
+            escape_markdown(name[:60]),
             key="sign-out",
             icon=":material/logout:",
             type="tertiary",

@@ -7,6 +7,7 @@ import streamlit as st
 from engine.sources.formats import FORMATS
 from ui.page import escape_markdown, store, user_errors
 from workflows import library
+from workflows.deployment import is_public
 from workflows.wording import bytes_text
 
 UPLOAD_TYPES = [suffix.removeprefix(".") for file_format in FORMATS for suffix in file_format.suffixes]
@@ -15,7 +16,11 @@ UPLOAD_LIMIT_BYTES = 4 * 1000**3
 
 
 def add_models() -> None:
-    """Three ways in, side by side."""
+    """Three ways in, side by side; only uploads in a public deployment."""
+    if is_public():
+        with user_errors():
+            _by_upload()
+        return
     by_path, by_upload, by_scan = st.tabs(
         [":material/description: By path", ":material/upload: By upload", ":material/folder_open: Scan a folder"]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -10,8 +10,8 @@ from ui.catalogue_card import catalogue_card
 from ui.hub_token import token_box
 from ui.job_panel import jobs
 from ui.machine_panel import this_machine
-from ui.model_actions import download_button, inspect_button, running_uris
-from ui.page import store, user_errors
+from ui.model_actions import add_from_hub, download, running_uris
+from ui.page import store, tried, user_errors
 from workflows import library
 from workflows.catalogue import Filters, catalogue, select, standings
 from workflows.catalogue.entry import MODALITIES, SPECIALITIES, TASKS, TIERS
@@ -114,19 +114,30 @@ def any_hub_model() -> None:
         "Any other model of the hub, by its name", icon=":material/cloud:", key="hub", bind="query-params"
     ):
         name_column, token_column = st.columns([1.4, 1], vertical_alignment="top")
-        with name_column:
-            name = st.text_input(
+        with name_column, st.form("any-hub-model", border=False):
+            st.text_input(
                 "Name on the hub",
                 key="hub_name",
                 placeholder="owner/name or owner/name@revision",
                 help="A branch, tag or commit may follow after @.",
-            ).strip()
+            )
             with st.container(horizontal=True):
-                inspect_button(name, key="any", is_disabled=not name)
-                download_button(name, key="any", is_disabled=not name)
+                for label, icon, action in (
+                    ("Inspect", ":material/travel_explore:", add_from_hub),
+                    ("Download", ":material/download:", download),
+                ):
+                    key = f"{label.lower()}-any"
+                    st.form_submit_button(label, key=key, icon=icon, on_click=_with_name, args=(action,))
         with token_column:
             token_box()
         st.caption(
             "**Inspect** reads headers and single tensors over the network and stores nothing. **Download** fetches "
             "one weight format, tokenizer and config into the standard cache, and can be stopped and resumed."
         )
+
+
+def _with_name(action: Callable[[str], None]) -> None:
+    """Do it with the name as it was just submitted."""
+    name = st.session_state["hub_name"].strip()
+    if name:
+        tried(action, name)

@@ -12,7 +12,7 @@ from ui.hub_token import session_token
 from ui.job_panel import start_job
 from ui.page import escape_markdown, store, tried
 from workflows import library
-from workflows.deployment import check_allowed, is_public
+from workflows.deployment import is_public
 from workflows.disk import is_in_hub_cache
 from workflows.wording import bytes_text
 
@@ -83,7 +83,6 @@ def download_button(hub_name: str, *, key: str, is_disabled: bool = False) -> No
 
 def download(hub_name: str) -> None:
     """Start the download of `owner/name` or `owner/name@revision`; the token of this session goes with it."""
-    tried(check_allowed, "downloads")
     model, _, revision = hub_name.strip().removeprefix(SCHEME).partition("@")
     start_job("download", {"model": model, "revision": revision or "main"})
 

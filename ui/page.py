@@ -10,6 +10,7 @@ import streamlit as st
 from engine.errors import WeightscopeError
 from storage.store import Store
 from ui.access import require_access
+from ui.markdown import escape_markdown
 
 TAGLINE = "A microscope for model weights. See before you compress."
 
@@ -62,11 +63,6 @@ def show_late_error() -> None:
     error = st.session_state.pop("late_error", None)
     if error is not None:
         show_error(error)
-
-
-def escape_markdown(text: str) -> str:
-    """Text from a checkpoint or a path, safe to stand inside Markdown: every mark-up character is escaped."""
-    return "".join(f"\\{character}" if character in r"\`*_{}[]()<>#+-.!|~$:" else character for character in text)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
