@@ -119,10 +119,11 @@ class _Window:
 
 
 class HubSource(PartedSource):
-    """A safetensors model on the hub at one commit. Nothing is written to the disk.
+    """A safetensors model on the hub at one commit.
 
-    In memory are the tensor that was read last (or a few small ones, up to `WINDOW_BYTES`), which later reads of its
-    rows use, and what the caller holds. `read_rows` fetches the wanted rows and keeps nothing.
+    Held are the tensor that was read last (or a few small ones, up to `WINDOW_BYTES`), which later reads of its rows
+    use, and what the caller holds; a large one in a nameless temporary file (`engine.sources.hub_room`). `read_rows`
+    fetches the wanted rows and keeps nothing.
 
     Attributes: listing: the commit that everything is read from, and the files at the repository's top.
     Args:

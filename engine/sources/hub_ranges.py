@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from engine.errors import Cancelled, ContentChangedError, HubError, SourceError
+from engine.errors import Cancelled, ContentChangedError, HubError
 from engine.sources.base import ByteCallback
 from engine.sources.hub_access import TIMEOUT_S, Access, ListedFile, Listing, hub_errors
 from engine.sources.hub_patience import Patience
+from engine.sources.hub_room import room
 
 CONNECTIONS = 4
 """Ranges of one tensor that are fetched at the same time; chosen by us: one connection rarely fills a fast line."""
@@ -50,17 +51,12 @@ class RangedFile:
         self._etag: str | None = None
 
     def fetch(self, start: int, stop: int, on_bytes: ByteCallback | None = None) -> np.ndarray:
-        """Bytes start … stop − 1 of the file: (stop − start,) uint8, in memory of its own.
+        """Bytes start … stop − 1 of the file: (stop − start,) uint8, in `room` of its own.
 
         Args: on_bytes: told of bytes as they arrive; may raise `Cancelled`.
         Raises: HubError, AccessDeniedError, ContentChangedError; Cancelled.
         """
-        try:
-            data = np.empty(stop - start, np.uint8)
-        except MemoryError as error:
-            raise SourceError(
-                f"{self.file.name}: {stop - start} bytes do not fit into memory.", "Close other programs."
-            ) from error
+        data = room(stop - start)
         cuts = range(0, len(data), PIECE_BYTES)
         if len(cuts) == 1:
             self._fill(start, memoryview(data), on_bytes or (lambda _: None), time.sleep)

@@ -95,7 +95,13 @@ class Repository:
 
 
 class HubServer:
-    """Starts at once; `close()` ends it. Attributes: endpoint (for HF_ENDPOINT), requests, bytes_per_s (None: fast)."""
+    """Starts at once; `close()` ends it.
+
+    Attributes:
+        endpoint: for HF_ENDPOINT. requests: what was asked.
+        bytes_per_s: of the line that all connections share; None: as fast as it goes.
+        page_size: entries of a listing that come at once.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -106,6 +112,7 @@ class HubServer:
         self._troubles: list[Trouble] = []
         self._signature = 0
         self._lock = threading.Lock()
+        self._line_is_free_s = 0.0
         self._servers = [_Server(("127.0.0.1", 0), handler) for handler in (_HubHandler, _StorageHandler)]
         for server in self._servers:
             server.hub = self
@@ -172,6 +179,16 @@ class HubServer:
     def storage_path(self, data: bytes | Path | Content) -> str:
         """The path that a file's bytes have in the storage."""
         return f"/stored/{_content(data).sha256}"
+
+    def pace(self, num_bytes: int) -> None:
+        """Wait as long as the line takes for so many bytes, and those before them."""
+        if self.bytes_per_s is None:
+            return
+        with self._lock:
+            now_s = time.monotonic()
+            self._line_is_free_s = max(self._line_is_free_s, now_s) + num_bytes / self.bytes_per_s
+            wait_s = self._line_is_free_s - now_s
+        time.sleep(wait_s)
 
     def close(self) -> None:
         for server in self._servers:
@@ -267,8 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
                     if not left:
                         self.close_connection = True
                         return
-                if self.hub.bytes_per_s:
-                    time.sleep(len(piece) / self.hub.bytes_per_s)
+                self.hub.pace(len(piece))
         except OSError:  # the client went away
             self.close_connection = True
 
