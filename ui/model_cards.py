@@ -7,6 +7,7 @@ import streamlit as st
 
 from engine.heatmaps import thumbnail
 from engine.naming import place
+from engine.sources.hub_access import is_hub_uri
 from figures.thumbnails import model_strip, shared_limit, tensor_picture
 from storage.records import Location
 from ui.job_panel import job_of, job_panel, start_job
@@ -52,7 +53,7 @@ def strip(location: Location, status: str) -> None:
         return
     if status == "measured":
         picture = _stored_strip(location.content_hash)
-    elif location.num_bytes <= LIVE_LIMIT_BYTES:
+    elif location.num_bytes <= LIVE_LIMIT_BYTES and not is_hub_uri(location.uri):  # a picture is not worth a download
         picture = _live_strip(location.uri, location.fingerprint, location)
     else:
         st.caption("Measure it to see its picture.")
