@@ -43,13 +43,16 @@ def chromium():
 
 
 @contextmanager
-def running_server(script: Path, data: Path, log: Path) -> Iterator[str]:
-    """`streamlit run script` on a free loopback port; yields its address, and leaves no process behind."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def running_server(
+    script: Path, data: Path, log: Path, *, port: int | None = None, options: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """`streamlit run script` on a loopback port, a free one if None; yields its address, leaves no process behind."""
+    if port is None:
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true"]
-    command += ["--server.address=127.0.0.1", f"--server.port={port}", "--server.fileWatcherType=none"]
+    command += ["--server.address=127.0.0.1", f"--server.port={port}", "--server.fileWatcherType=none", *options]
     environment = os.environ | {"WEIGHTSCOPE_DATA": str(data), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
