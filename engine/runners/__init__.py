@@ -4,6 +4,7 @@ from engine.runners.abilities import Abilities, abilities_of, tasks_of, tasks_of
 from engine.runners.contract import TASKS, Answer, Facts, FilledMask, Runner, Scored, Transcript
 from engine.runners.generation import GeneratedToken, Speed, speed
 from engine.runners.generation_settings import PRESETS, GenerationSettings
+from engine.runners.leasing import lease
 from engine.runners.loaded import LoadedModel, LoadedModels, shared_models
 from engine.runners.registry import RUNNERS, RunnerKind, load
 
@@ -25,6 +26,7 @@ __all__ = [
     "Speed",
     "Transcript",
     "abilities_of",
+    "lease",
     "load",
     "shared_models",
     "speed",

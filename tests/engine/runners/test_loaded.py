@@ -1,6 +1,7 @@
 """The cache of loaded models: its budget, its order, and many threads."""
 
 import gc
+import shutil
 import threading
 import time
 import weakref
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from engine.errors import RunnerError
-from engine.runners import GenerationSettings, LoadedModels, load, shared_models
+from engine.runners import GenerationSettings, LoadedModels, lease, load, shared_models
 from engine.runners.contract import Facts, Runner
 
 
@@ -205,3 +206,25 @@ def test_a_released_model_gives_its_memory_back(starter):
 def test_the_process_has_one_shared_cache_with_a_budget():
     assert shared_models() is shared_models()
     assert shared_models().budget_bytes > 0
+
+
+def test_a_lease_loads_once_and_again_when_a_file_was_replaced(starter, tmp_path):
+    models, folder = LoadedModels(10**9), tmp_path / "model"
+    shutil.copytree(starter, folder)
+    with lease(folder, "text-generation", device="cpu", models=models) as first:
+        pass
+    with lease(folder / "model.safetensors", "text-generation", device="cpu", models=models) as second:
+        assert second is first
+    (folder / "generation_config.json").unlink()
+    with lease(folder, "text-generation", device="cpu", models=models) as third:
+        assert third is not first
+
+
+def test_two_models_may_be_leased_at_once(starter):
+    models = LoadedModels(10**9)
+    with (
+        lease(starter, "text-generation", device="cpu", models=models) as one,
+        lease(starter, "embeddings", device="cpu", models=models) as other,
+    ):
+        assert one.facts.task != other.facts.task
+        assert [each.num_users for each in models.loaded()] == [1, 1]
