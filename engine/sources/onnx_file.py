@@ -11,7 +11,7 @@ from engine.dtypes import KNOWN_TYPES
 from engine.errors import MalformedHeaderError, UnsupportedFormatError
 from engine.sources.base import TensorInfo, WeightFile
 from engine.sources.mapped_file import MappedFile
-from engine.sources.onnx_tensors import OnnxTensor, OnnxTensors
+from engine.sources.onnx_tensors import OnnxTensor, OnnxTensors, onnx_text
 from engine.sources.onnx_wire import OnnxWalk
 from engine.sources.safetensors_header import REDOWNLOAD
 
@@ -106,10 +106,14 @@ def _metadata(model: bytes, file: str) -> dict[str, str]:
         proto = onnx.ModelProto.FromString(model)
     except (DecodeError, ValueError) as error:
         raise MalformedHeaderError(f"{file} is no valid ONNX file: {error}.", REDOWNLOAD) from error
-    said = {entry.key: entry.value for entry in proto.metadata_props}
-    for name in ("producer_name", "producer_version", "domain", "doc_string", "ir_version", "model_version"):
+    said = {onnx_text(entry.key, file): onnx_text(entry.value, file) for entry in proto.metadata_props}
+    for name in ("producer_name", "producer_version", "domain", "doc_string"):
+        if getattr(proto, name):
+            said[name] = onnx_text(getattr(proto, name), file)
+    for name in ("ir_version", "model_version"):
         if getattr(proto, name):
             said[name] = str(getattr(proto, name))
     if proto.opset_import:
-        said["opset_import"] = ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in proto.opset_import)
+        sets = ((onnx_text(entry.domain, file) or "ai.onnx", entry.version) for entry in proto.opset_import)
+        said["opset_import"] = ", ".join(f"{domain} {version}" for domain, version in sets)
     return said

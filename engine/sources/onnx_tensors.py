@@ -70,7 +70,7 @@ class OnnxTensors:
             SourceNotFoundError for its external data.
         """
         proto = self._parsed(found)
-        name = found.scope + (found.constant or proto.name)
+        name = found.scope + (found.constant or onnx_text(proto.name, self._file))
         if not name.removeprefix(found.scope):
             raise MalformedHeaderError(f"{self._file}: an initializer has no name.", REDOWNLOAD)
         check_name(name, self._file)
@@ -104,7 +104,7 @@ class OnnxTensors:
             ) from error
 
     def _external(self, proto: onnx.TensorProto, info: TensorInfo) -> OnnxTensor:
-        said = {entry.key: entry.value for entry in proto.external_data}
+        said = {onnx_text(entry.key, self._file): onnx_text(entry.value, self._file) for entry in proto.external_data}
         numbers = {key: said.get(key) or "0" for key in ("offset", "length")}
         wrong = next((text for text in numbers.values() if not _WHOLE.fullmatch(text)), None)
         if wrong is not None:
@@ -178,3 +178,10 @@ class OnnxTensors:
             f"but has {num_bytes}.",
             REDOWNLOAD,
         )
+
+
+def onnx_text(value: str | bytes, file: str) -> str:
+    """A text of a message, which protobuf gives as bytes where it is not UTF-8. Raises: MalformedHeaderError."""
+    if isinstance(value, str):
+        return value
+    raise MalformedHeaderError(f"{file} is no valid ONNX file: the text {value[:40]!r} is not valid UTF-8.", REDOWNLOAD)

@@ -9,19 +9,26 @@ Source: https://protobuf.dev/programming-guides/encoding; field numbers from onn
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.errors import MalformedHeaderError, TruncatedFileError, UnsupportedFormatError
 from engine.sources.safetensors_header import MAX_TENSORS, REDOWNLOAD
 
-MAX_FIELDS = 4_000_000
-"""Most fields looked at, which takes about a microsecond each; exported language models have under a million."""
+MAX_FIELDS = 2_000_000
+"""Most fields looked at, which takes about a microsecond each; exported language models have some 100,000."""
+
+MAX_FIELDS_OF_ONE = 100_000
+"""Most fields of one node or tensor, or around the graph."""
 
 MAX_SMALL_BYTES = 16 << 20
 """Most bytes of what surrounds the weights: names, shapes, metadata."""
 
 _MAX_DEPTH = 16
+_SMALLEST = 16
+"""Nodes and attributes of fewer bytes, which are most, hold neither a subgraph with weights nor a large constant."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL_GRAPH, _MODEL_LARGE = 7, {7, 20, 25}
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
@@ -34,8 +41,7 @@ DATA_FIELDS = {4: "float_data", 5: "int32_data", 6: "string_data", 7: "int64_dat
 """The fields of a TensorProto that hold its elements."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a message: its number, its kind of encoding, where it begins, and where its content lies."""
 
     number: int
@@ -76,7 +82,7 @@ class OnnxWalk:
         self._message, self._file = message, file
         self._num_fields = 0
         self.tensors: list[FoundTensor] = []
-        fields = list(self._fields(0, len(message)))
+        fields = self._few(0, len(message))
         graphs = [field for field in fields if field.number == _MODEL_GRAPH and field.wire_type == _BYTES]
         if not graphs:
             raise UnsupportedFormatError(
@@ -96,24 +102,25 @@ class OnnxWalk:
             if field.number == _GRAPH_INITIALIZER:
                 self._add(field, scope)
             elif field.number == _GRAPH_SPARSE:
-                for part in self._fields(field.start, field.stop):
+                for part in self._few(field.start, field.stop):
                     if part.number == 1 and part.wire_type == _BYTES:  # its stored values
                         self._add(part, scope)
             elif field.number == _GRAPH_NODE:
-                self._walk_node(field, scope, depth, number)
+                if field.stop - field.start >= _SMALLEST:
+                    self._walk_node(field, scope, depth, number)
                 number += 1
 
     def _walk_node(self, node: Field, scope: str, depth: int, number: int) -> None:
         """Tensors of a Constant node, and subgraphs of any."""
-        fields = [field for field in self._fields(node.start, node.stop) if field.wire_type == _BYTES]
-        attributes = [field for field in fields if field.number == _NODE_ATTRIBUTE]
+        fields = [field for field in self._few(node.start, node.stop) if field.wire_type == _BYTES]
+        attributes = [f for f in fields if f.number == _NODE_ATTRIBUTE and f.stop - f.start >= _SMALLEST]
         if not attributes:
             return
         texts = {field.number: self._text(field) for field in reversed(fields) if field.number in (2, 3, 4)}
         is_constant = texts.get(_NODE_TYPE) == "Constant"
         name = texts.get(_NODE_NAME) or f"{texts.get(_NODE_TYPE, 'node')}_{number}"
         for attribute in attributes:
-            parts = [part for part in self._fields(attribute.start, attribute.stop) if part.wire_type == _BYTES]
+            parts = [part for part in self._few(attribute.start, attribute.stop) if part.wire_type == _BYTES]
             said = next((self._text(part) for part in parts if part.number == _ATTRIBUTE_NAME), "")
             for part in parts:
                 if part.number == _ATTRIBUTE_TENSOR and is_constant:
@@ -122,23 +129,32 @@ class OnnxWalk:
                     self._walk_graph(part, f"{scope}{name}.{said}.", depth + 1)
 
     def _add(self, tensor: Field, scope: str, constant: str | None = None) -> None:
-        fields = list(self._fields(tensor.start, tensor.stop))
+        fields = self._few(tensor.start, tensor.stop)
         data = tuple(field for field in fields if field.number in DATA_FIELDS)
         header = self._joined([field for field in fields if field.number not in DATA_FIELDS])
         if len(self.tensors) == MAX_TENSORS:
             raise self._error(tensor.begin, f"more than {MAX_TENSORS} tensors")
         self.tensors.append(FoundTensor(tensor.start, tensor.stop, header, data, scope, constant))
 
+    def _few(self, start: int, stop: int) -> list[Field]:
+        """All fields of a message that should have few."""
+        fields = list(itertools.islice(self._fields(start, stop), MAX_FIELDS_OF_ONE + 1))
+        if len(fields) > MAX_FIELDS_OF_ONE:
+            raise self._error(start, f"a message of more than {MAX_FIELDS_OF_ONE} fields")
+        return fields
+
     def _fields(self, start: int, stop: int) -> Iterator[Field]:
         """The fields of the message in these bytes, in order."""
-        at = start
+        message, at = self._message, start
         while at < stop:
             self._num_fields += 1
             if self._num_fields > MAX_FIELDS:
                 raise self._error(at, f"more than {MAX_FIELDS} fields")
-            begin = at
-            key, at = self._varint(at, stop)
+            begin, key = at, message[at]
+            key, at = (key, at + 1) if key < 0x80 else self._varint(at, stop)
             number, wire_type = key >> 3, key & 7
+            if number == 0 or number >= 1 << 29:
+                raise self._error(begin, f"a field of the impossible number {number}")
             if wire_type == _BYTES:
                 length, at = self._varint(at, stop)
                 end = at + length
@@ -148,8 +164,6 @@ class OnnxWalk:
                 end = at + (4 if wire_type == _FIXED32 else 8)
             else:
                 raise self._error(begin, f"a field of the unknown encoding {wire_type}")
-            if number == 0 or number >= 1 << 29:
-                raise self._error(begin, f"a field of the impossible number {number}")
             if end > stop:
                 raise self._cut(end, stop)
             yield Field(number, wire_type, begin, at, end)
@@ -184,7 +198,7 @@ class OnnxWalk:
 
     def _cut(self, end: int, stop: int) -> TruncatedFileError:
         is_file = stop == len(self._message)
-        inside = "the file has only" if is_file else "the message around it ends at"
+        inside = "the file ends at" if is_file else "the message around it ends at"
         return TruncatedFileError(
             f"{self._file} is no valid ONNX file: it promises content up to byte {end}, but {inside} {stop}.",
             "The download or copy was cut short: fetch the file again.",

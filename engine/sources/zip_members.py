@@ -66,7 +66,7 @@ def zip_members(path: Path, data: MappedFile, file: str) -> list[ZipMember]:
             entries = archive.infolist()
     except Exception as error:
         raise MalformedHeaderError(f"{file} is no valid zip archive: {str(error)[:200]}.", REDOWNLOAD) from error
-    entries = [entry for entry in entries if not entry.is_dir()]
+    entries = [entry for entry in entries if not entry.filename.endswith("/")]
     if len({entry.filename for entry in entries}) < len(entries) or len(entries) > MAX_TENSORS:
         raise MalformedHeaderError(
             f"{file}: two members of the archive have the same name, or it holds more than {MAX_TENSORS}.", REDOWNLOAD
