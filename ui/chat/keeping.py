@@ -20,8 +20,8 @@ def keeping_toggle() -> bool:
         "Keep in the database",
         key="keep",
         persist_state="session",
-        help=f"Off, nothing you write is stored. On, each prompt, its settings and the answer become a row of the table "
-        f"experiment (kind 'chat' or 'run') in {store().path}, and each token's probability one of the table metric.",
+        help=f"Off, nothing you write is stored. On, each prompt, its settings and the answer become a row of the "
+        f"table experiment (kind 'chat' or 'run') in {store().path}, and each token's probability one of metric.",
     )
 
 

@@ -41,7 +41,7 @@ TITLES = {
 
 
 def pick_model_and_task() -> tuple[Location, str] | None:
-    """The model picker and what that model can do (`?model=`, `?task=`); None if nothing can run, with the reason drawn."""
+    """The model picker and what that model can do (`?model=`, `?task=`); None, with the reason drawn, if nothing."""
     model_column, task_column = st.columns([1.2, 4], vertical_alignment="bottom")
     with model_column:
         location = pick_model()
@@ -67,7 +67,7 @@ def pick_model_and_task() -> tuple[Location, str] | None:
 
 
 def pick_other(location: Location) -> Location | None:
-    """Another model that gets the same prompts (`?other=`), or None; one that generates no text is refused, with the reason."""
+    """Another model that gets the same prompts (`?other=`), or None; why it cannot is drawn."""
     others = {known.name: known for known in locations(store()) if known.name != location.name}
     if st.session_state.get("other") not in (None, *others):
         st.session_state["other"] = None

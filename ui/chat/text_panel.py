@@ -164,8 +164,8 @@ def _empty(sides: list[Side], settings: ChatSettings, is_kept: bool) -> None:
         st.space("medium")
         if is_starter:
             words = (
-                "The bundled starter read nothing but the reference of the Python language. It answers no questions: it "
-                "continues a text in the look of that reference."
+                "The bundled starter read nothing but the reference of the Python language. It answers no questions: "
+                "it continues a text in the look of that reference."
             )
         else:
             words = "Models made for conversation answer; others continue your text. Nothing leaves this machine."
