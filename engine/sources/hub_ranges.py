@@ -36,8 +36,9 @@ class RangedFile:
     """One file of a model at one commit.
 
     The hub is asked once where the file lies (usually storage behind a signed address) and again when that address has
-    expired. Every answer must be of the listed size and of the version (ETag) that was seen first: ranges of two
-    versions never meet. May be used by several threads.
+    expired. Every answer must be of the listed size and of the version (ETag) that was seen first, which is checked
+    before its body is read: ranges of two versions never meet. (If-Range would ask the server to check that too; not
+    all understand it, and its answer to a changed file is all of the new one.) May be used by several threads.
 
     Args:
         access: where the hub is and who asks. listing: the model's files. file: which of them.
@@ -140,8 +141,6 @@ class RangedFile:
 
         address = self._located()
         headers = self._headers(address) | {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-        if self._etag is not None and not self._etag.startswith("W/"):
-            headers["If-Range"] = self._etag
         with _client().stream("GET", address, headers=headers) as response:
             if response.status_code >= 400:
                 response.close()  # the body of an error may be of any length; its head says enough

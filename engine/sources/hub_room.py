@@ -21,15 +21,22 @@ SPARE_BYTES = 1 << 30
 def room(num_bytes: int) -> np.ndarray:
     """Writable bytes to be filled: (num_bytes,) uint8; what held them is gone when the array is.
 
-    Raises: SourceError if there is neither memory nor disk for so many.
+    Raises: SourceError if there is neither disk nor memory for so many.
     """
     try:
         if num_bytes >= LARGE_BYTES and shutil.disk_usage(tempfile.gettempdir()).free >= num_bytes + SPARE_BYTES:
             return _on_disk(num_bytes)
+    except OSError:  # a full disk, a quota, or a file system that cannot do it: then memory has to do
+        return _in_memory(num_bytes)
+    return _in_memory(num_bytes)
+
+
+def _in_memory(num_bytes: int) -> np.ndarray:
+    try:
         return np.empty(num_bytes, np.uint8)
-    except (OSError, MemoryError) as error:
+    except MemoryError as error:
         raise SourceError(
-            f"There is no room for a tensor of {num_bytes} bytes: {error}.",
+            f"There is no room for a tensor of {num_bytes} bytes.",
             "Close other programs, or free some space where temporary files lie (TMPDIR).",
         ) from error
 

@@ -31,9 +31,15 @@ def test_a_large_tensor_takes_no_anonymous_memory(monkeypatch):
 
 
 def test_without_disk_it_stays_in_memory_and_without_both_it_is_an_error(monkeypatch):
+    def full(_: int):
+        raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(hub_room, "LARGE_BYTES", 1 << 20)
-    monkeypatch.setattr(hub_room, "_on_disk", None)  # would raise if it were called
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_room, "_on_disk", full)
+        assert hub_room.room(2 << 20).nbytes == 2 << 20
     monkeypatch.setattr(hub_room.shutil, "disk_usage", lambda _: Usage(1, 1, 2 << 20))
+    monkeypatch.setattr(hub_room, "_on_disk", None)  # not called: it would be a TypeError
     assert hub_room.room(2 << 20).nbytes == 2 << 20
     with pytest.raises(SourceError, match="no room for a tensor of 1152921504606846976 bytes"):
         hub_room.room(1 << 60)
