@@ -11,8 +11,9 @@ ROOMY = 0.8
 REACHABLE = 0.9
 """A need up to this share of all there is would fit if other programs made room. Ours."""
 
-UNKNOWN_WORKING_SHARE = 0.1
-"""Of the weights, for what a run computes, where the network's shape is not known. Ours."""
+UNKNOWN_WORKING_SHARE, UNKNOWN_WORKING_BYTES = 0.1, 10**9
+"""For what a run computes where the network's shape is not known: a share of the weights, at most a gigabyte, since
+large networks have many layers but compute one at a time. Ours."""
 
 _TOP_FIELDS = ("text_config", "llm_config", "language_config", "thinker_config")
 _LARGEST = 10**9
@@ -102,7 +103,8 @@ def needs_to_run(
 
     Weights: parameters × bits / 8. KV cache: `CacheShape.num_bytes(tokens)`. Activations: with fused attention a layer
     holds residual, normed input, query, key and value of every token, and both halves of a gated feed-forward:
-    tokens × (5·hidden + 2·feed_forward) × bytes; 10 % of the weights where the shape is not known.
+    tokens × (5·hidden + 2·feed_forward) × bytes; 10 % of the weights, at most a gigabyte, where the
+    shape is not known.
 
     Args:
         num_parameters, bits: of the weights as they will lie in memory.
@@ -112,7 +114,7 @@ def needs_to_run(
     weights = round(num_parameters * bits / 8)
     cache = cache or (shape.cache if shape else None)
     if shape is None:
-        working = round(weights * UNKNOWN_WORKING_SHARE)
+        working = min(round(weights * UNKNOWN_WORKING_SHARE), UNKNOWN_WORKING_BYTES)
     else:
         working = round(tokens * (5 * shape.hidden + 2 * shape.feed_forward) * bytes_per_value)
     return Needs(weights, cache.num_bytes(tokens, bytes_per_value) if cache else 0, working)
@@ -161,7 +163,7 @@ def verdict(need: int, available: int, total: int, where: str = "memory") -> Ver
     if need <= available:
         return Verdict("tight", f"{words}, which leaves little for anything else.")
     if need <= REACHABLE * total:
-        return Verdict("tight", f"{words}: other programs would have to make room first.")
+        return Verdict("tight", f"{words}: something else would have to make room first.")
     if need <= total:
         return Verdict("does not fit", f"{words}, and the system needs the rest.")
     return Verdict("does not fit", f"{words}: {need / max(total, 1):,.1f} times all there is.")

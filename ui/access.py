@@ -95,7 +95,7 @@ def _ask_to_sign_in(names: list[str]) -> None:
     with st.container(horizontal_alignment="center"):
         st.space("large")
         with st.container(border=True, width=420, horizontal_alignment="center", gap="medium"):
-            st.title("🔬 Weightscope", anchor=False, text_alignment="center", width="content")
+            st.title("Weightscope", anchor=False, icon=":material/biotech:", width="content")
             st.caption("Sign in to continue. You will come back to the page you asked for.", text_alignment="center")
             for name in names:
                 label = f"Sign in with {name.capitalize()}" if name else "Sign in"

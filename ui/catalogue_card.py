@@ -13,6 +13,7 @@ from ui.model_actions import (
     inspect_button,
     measure_button,
     open_card,
+    run_button,
     see_button,
 )
 from ui.page import escape_markdown
@@ -132,6 +133,8 @@ def card_actions(entry: CatalogueEntry, standing: Standing) -> None:
     location = standing.location
     if location is not None:
         see_button(location, key=f"catalogue-{entry.id}")
+        if not entry.needs_code:
+            run_button(location, key=f"catalogue-{entry.id}")
         if location.content_hash is None:
             measure_button(location, key=f"catalogue-{entry.id}")
     is_busy = standing.job is not None and standing.job.is_active

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.fit import NetworkShape, context_length, needs_to_run, needs_to_train, network_shape
 from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
-from ui.machine_panel import fit_table, this_machine, verdicts
+from ui.machine_panel import disk_verdict, fit_table, this_machine, verdicts
 from workflows.catalogue import CatalogueEntry
 from workflows.wording import bytes_text, count_text
 
@@ -61,9 +61,7 @@ def fit_panel(*, entry: CatalogueEntry | None, location: Location | None = None,
         fit_table(needs)
         st.caption(_how(use, shape))
         if location is None or is_hub_uri(location.uri):
-            now = this_machine()
-            words = f"On the disk it takes {bytes_text(num_bytes)}; {bytes_text(now.disk_free_bytes)} are free."
-            st.caption(f":material/hard_drive: {words}")
+            disk_verdict(num_bytes, this_machine())
 
 
 def _how(use: str, shape: NetworkShape | None) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 import pandas as pd
 import streamlit as st
 
-from engine.fit import Needs, verdict
+from engine.fit import Needs, Verdict, verdict
 from engine.machine import Machine, machine
 from figures.recent_use import recent_use
 from ui.model_actions import delete_button
@@ -114,7 +114,15 @@ def verdicts(needs: Needs, now: Machine) -> None:
     """One line for the machine's memory and one for each GPU's."""
     rooms = [("This machine's memory", now.ram_free_bytes, now.ram_bytes, "memory")]
     rooms += [(card.name, card.free_bytes, card.total_bytes, "GPU memory") for card in now.accelerators]
-    for title, free, total, where in rooms:
-        found = verdict(needs.total, free, total, where)
-        colour, icon = _LEVELS[found.level]
-        st.markdown(f":{colour}-badge[{icon} {found.level}] **{title}** · {found.reason}")
+    for title, *room in rooms:
+        _say(title, verdict(needs.total, *room))
+
+
+def disk_verdict(num_bytes: int, now: Machine) -> None:
+    """One line for the disk, of a model that is not on it yet."""
+    _say("This machine's disk", verdict(num_bytes, now.disk_free_bytes, now.disk_bytes, "disk"))
+
+
+def _say(title: str, found: Verdict) -> None:
+    colour, icon = _LEVELS[found.level]
+    st.markdown(f":{colour}-badge[{icon} {found.level}] **{escape_markdown(title)}** · {found.reason}")

@@ -66,6 +66,15 @@ def see_button(location: Location, *, key: str, **look) -> None:
         show_heatmap(location.name)
 
 
+def run_button(location: Location, *, key: str, **look) -> None:
+    """Go and run the model, if its files are here."""
+    if is_hub_uri(location.uri):
+        return
+    if st.button("Run", key=f"{key}-run-{location.name}", icon=":material/play_arrow:", **look):
+        st.session_state["model"] = location.name
+        st.switch_page("pages/2_Chat.py")
+
+
 def download_button(hub_name: str, *, key: str, is_disabled: bool = False) -> None:
     """Fetch a hub model into the standard cache, as a job."""
     if is_public():

@@ -7,7 +7,7 @@ import streamlit as st
 from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
 from ui.job_panel import job_panel, jobs
-from ui.model_actions import delete_button, measure_button, open_card, running_uris, see_button
+from ui.model_actions import delete_button, measure_button, open_card, run_button, running_uris, see_button
 from ui.model_cards import status_badge, strip
 from ui.page import escape_markdown, store, user_errors
 from workflows import library
@@ -115,7 +115,9 @@ def _words(location: Location, status: str, *, is_running: bool) -> None:
 
 def _actions(location: Location, status: str, *, is_busy: bool) -> None:
     if status != "missing":
-        see_button(location, key="zoo", width="stretch")
+        with st.container(horizontal=True, gap="small"):
+            see_button(location, key="zoo", width="stretch")
+            run_button(location, key="zoo", width="stretch")
     if status in ("new", "changed"):
         measure_button(location, key="", is_disabled=is_busy, width="stretch")
     delete_button(location, key="", is_disabled=is_busy, width="stretch")

@@ -15,7 +15,7 @@ from storage.records import Location
 from ui.catalogue_card import badges, card_actions, facts, state_badge
 from ui.fit_panel import fit_panel
 from ui.job_panel import job_of, job_panel, jobs
-from ui.model_actions import delete_button, download_button, measure_button, running_uris, see_button
+from ui.model_actions import delete_button, download_button, measure_button, run_button, running_uris, see_button
 from ui.model_cards import status_badge, strip
 from ui.page import escape_markdown, store, user_errors
 from ui.selection import open_location
@@ -104,6 +104,7 @@ def _actions(location: Location) -> None:
     is_busy = job is not None and job.is_active
     if status != "missing":
         see_button(location, key="card")
+        run_button(location, key="card")
     if status in ("new", "changed"):
         measure_button(location, key="card", is_disabled=is_busy)
     if is_hub_uri(location.uri):
@@ -157,7 +158,8 @@ def _card(location: Location, entry: CatalogueEntry | None) -> None:
             st.caption(f":material/warning: {escape_markdown(card.problem)}")
         if card.facts:
             lines = [
-                f":gray[{escape_markdown(name)}]  \n{escape_markdown(_short(value, 160))}" for name, value in card.facts
+                f":small[:gray[{escape_markdown(name)}]]  \n:small[{escape_markdown(_short(value, 160))}]"
+                for name, value in card.facts
             ]
             st.markdown("\n\n".join(lines))
         st.caption("Images and HTML of the card are not shown, so that nobody learns who looks at it.")

@@ -138,6 +138,7 @@ def test_training_activations_follow_korthikanti_without_the_score_terms():
 def test_a_model_of_unknown_shape_gets_a_share_for_activations_and_its_own_cache():
     needs = needs_to_run(1_000_000, 32, cache=CacheShape(2, 100), tokens=10)
     assert (needs.weights, needs.activations, needs.kv_cache) == (4_000_000, 400_000, 4_000)
+    assert needs_to_run(10**12, 8).activations == 10**9
 
 
 @given(st.integers(1, 10**12), st.integers(0, 4096), st.integers(1, 4096))
