@@ -58,9 +58,10 @@ class Checkpoint:
         if self.file is not None:
             return (self.file,)
         for suffix in _WEIGHT_SUFFIXES:
-            found = tuple(sorted(self.folder / name for name in self.files if _is_weight_file(name, suffix)))
-            if found:
-                return found
+            found = sorted(name for name in self.files if _is_weight_file(name, suffix))
+            standard = [name for name in found if name.startswith(("model", "pytorch_model"))]
+            if found:  # some authors put the same weights beside the standard ones under another name
+                return tuple(self.folder / name for name in standard or found)
         return ()
 
     @cached_property
