@@ -64,7 +64,7 @@ def read_npy_header(head: bytes, what: str) -> NpyHeader:
             )
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # files of Python 2 read well, only a little slower
+            warnings.simplefilter("ignore")  # files of Python 2 read well, only a little slower
             shape, is_fortran, dtype = read(file)
     except UnsupportedFormatError:
         raise
