@@ -36,7 +36,8 @@ def next_token_distribution(
         return torch.softmax(logits, 0), torch.arange(vocabulary)
     probabilities = torch.softmax(logits, 0)
     if settings.top_p < 1:
-        before = probabilities.cumsum(0) - probabilities  # what the likelier tokens hold together
+        exact = probabilities.double()
+        before = exact.cumsum(0) - exact  # what the likelier tokens hold together
         num_kept = max(int((before < settings.top_p).sum()), 1)
         probabilities, ids = probabilities[:num_kept], ids[:num_kept]
         probabilities = probabilities / probabilities.sum()
