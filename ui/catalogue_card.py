@@ -8,7 +8,6 @@ from engine.fit import needs_to_run, verdict
 from engine.machine import Machine
 from ui.job_panel import job_panel
 from ui.model_actions import (
-    delete_button,
     download_button,
     inspect_button,
     measure_button,
@@ -19,7 +18,6 @@ from ui.model_actions import (
 from ui.page import escape_markdown
 from workflows.catalogue import CatalogueEntry, Standing
 from workflows.catalogue.standing import is_remote
-from workflows.deployment import is_public
 from workflows.wording import bytes_text, count_text
 
 TASK_TITLES = {
@@ -143,8 +141,6 @@ def card_actions(entry: CatalogueEntry, standing: Standing) -> None:
             inspect_button(entry.hub_id, key=entry.id, is_disabled=is_busy)
         if standing.job is None:
             download_button(entry.hub_id, key=entry.id)
-    elif not is_public():
-        delete_button(location, key=f"catalogue-{entry.id}")
 
 
 def _need(entry: CatalogueEntry) -> int:

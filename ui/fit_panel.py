@@ -43,7 +43,7 @@ def fit_panel(*, entry: CatalogueEntry | None, location: Location | None = None,
             "Tokens of context",
             choices,
             value=min(choices[-1], 4096 if 4096 in choices else choices[-1]),
-            key="fit_tokens",
+            key=f"fit_tokens_{choices[-1]}",
             format_func=lambda count: f"{count:,}",
         )
         batch = 1

@@ -210,3 +210,12 @@ def test_the_zoo_loads_neither_torch_nor_transformers():
         "assert not {'torch', 'transformers'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_context_chosen_for_one_model_does_not_break_the_page_of_another(open_page):
+    app = open_page(ZOO, card="deepseek-r1")
+    app.select_slider(key="fit_tokens_131072").set_value(131072).run()
+    app.query_params["card"] = "minilm-l6"
+    app.run()
+    assert not app.exception
+    assert app.select_slider(key="fit_tokens_512").value == 512
