@@ -134,7 +134,10 @@ def test_a_large_tensor_is_held_alone_and_let_go(hub_server, tmp_path, write_saf
     with engine.sources.open("hf://o/large") as source:
         np.testing.assert_array_equal(source.read("a"), arrays["a"])
         assert source._window.data.nbytes == arrays["a"].nbytes
+        held = []
+        source.on_fetch = lambda _: held.append(source._window)
         np.testing.assert_array_equal(source.read("b"), arrays["b"])
+        assert held and set(held) == {None}  # the first was let go before the second was fetched
         assert source._window.data.nbytes == arrays["b"].nbytes
 
 

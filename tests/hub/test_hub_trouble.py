@@ -146,6 +146,15 @@ def test_a_file_that_grows_or_shrinks_is_an_error(uri, hub_server, weights):
                 source.read("w")
 
 
+def test_a_file_of_another_size_is_an_error_even_under_the_same_version(uri, hub_server, weights):
+    with engine.sources.open(uri) as source:
+        version = source._parts["model.safetensors"].ranged._etag
+        hub_server.replace_stored(weights, weights.read_bytes() + b"\0" * 8)
+        hub_server.trouble(etag=version, times=-1)
+        with pytest.raises(ContentChangedError, match="it has 1200088 bytes, expected 1200080"):
+            source.read("w")
+
+
 def test_a_hub_that_lists_one_hash_and_serves_another_is_an_error(hub_server, weights, monkeypatch):
     from tests.hub.server import Content
 
