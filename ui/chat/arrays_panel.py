@@ -17,6 +17,8 @@ from ui.chat.outcome import Run, outcome, outcome_words
 
 RANDOM, ZEROS = "random", "zeros"
 MOST_ELEMENTS = 50_000_000
+FREE_SIZE = 512
+"""Many graphs of sound and text refuse less; chosen by us."""
 
 _TYPES = {
     "float": np.float32,
@@ -72,13 +74,16 @@ def arrays_panel(location: Location) -> None:
 
 
 def _row(name: str, described: str) -> dict:
-    """A line to fill in: free sizes are 1 at first."""
+    """A line to fill in. The first free size is taken for the batch and is 1; the others are FREE_SIZE."""
     shape = re.match(r"\((.*)\)", described)
     sizes = [part.strip() for part in shape[1].split(",") if part.strip()] if shape else []
+    free = [place for place, size in enumerate(sizes) if size == "?"]
+    for place in free:
+        sizes[place] = "1" if place == free[0] else str(FREE_SIZE)
     return {
         "input": name,
         "takes": described,
-        "shape": ", ".join("1" if size == "?" else size for size in sizes),
+        "shape": ", ".join(sizes),
         "fill": RANDOM if described.endswith("float") else ZEROS,
     }
 

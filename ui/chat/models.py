@@ -9,35 +9,12 @@ import streamlit as st
 
 from engine.runners import Facts, Runner, abilities_of, load, shared_models
 from engine.runners.checkpoint import checkpoint_at
-from engine.runners.contract import (
-    ARRAYS,
-    CLASSIFICATION,
-    EMBEDDINGS,
-    FILL_MASK,
-    IMAGE_CLASSIFICATION,
-    QUESTION_ANSWERING,
-    SPEECH_TO_TEXT,
-    TEXT_GENERATION,
-    ZERO_SHOT,
-)
+from engine.runners.contract import TEXT_GENERATION
 from storage.records import Location
 from ui.page import escape_markdown, store
 from ui.selection import pick_model
 from workflows.library import locations
 from workflows.wording import bytes_text, duration_text
-
-TITLES = {
-    TEXT_GENERATION: "Text",
-    EMBEDDINGS: "Embeddings",
-    CLASSIFICATION: "Classification",
-    ZERO_SHOT: "Zero-shot labels",
-    FILL_MASK: "Fill in the mask",
-    QUESTION_ANSWERING: "Question answering",
-    SPEECH_TO_TEXT: "Speech to text",
-    IMAGE_CLASSIFICATION: "Image classification",
-    ARRAYS: "Arrays",
-}
-"""What each task is called on the page."""
 
 
 def pick_model_and_task() -> tuple[Location, str] | None:
@@ -59,7 +36,6 @@ def pick_model_and_task() -> tuple[Location, str] | None:
             able.tasks,
             default=able.tasks[0],
             required=True,
-            format_func=TITLES.__getitem__,
             key="task",
             bind="query-params",
         )

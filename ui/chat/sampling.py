@@ -35,7 +35,7 @@ class ChatSettings:
 def sampling_controls() -> ChatSettings:
     """The popover of settings."""
     with st.popover("Settings", icon=":material/tune:", width="stretch"):
-        _presets()
+        above = st.container()
         left, right = st.columns(2, gap="medium")
         with left:
             temperature = _number("Temperature", "temperature", 0.0, 2.0, 0.05, "0 always takes the likeliest token.")
@@ -58,6 +58,8 @@ def sampling_controls() -> ChatSettings:
                 bind="query-params",
                 help="The same seed, prompt and settings give the same text. Another answer takes the next seed.",
             )
+        with above:
+            _presets()
         system, is_plain = _framing()
     generation = GenerationSettings(
         max_new_tokens=int(most),
@@ -79,9 +81,8 @@ def settings_words(settings: GenerationSettings) -> str:
 
 
 def _presets() -> None:
-    """The buttons; the one that fits the knobs is pressed, none if they were turned."""
-    knobs = {knob: st.session_state.get(knob, getattr(_DEFAULT, knob)) for knob in _KNOBS}
-    st.session_state["preset"] = _preset_of(knobs)
+    """The buttons; the one that fits the knobs is pressed, none if they were turned. Drawn when the knobs are known."""
+    st.session_state["preset"] = _preset_of({knob: st.session_state[knob] for knob in _KNOBS})
     st.segmented_control("Presets", list(PRESETS), key="preset", on_change=_take_preset, width="stretch")
     name = st.session_state["preset"]
     st.caption(_PRESET_WORDS[name] if name else "your own mixture")

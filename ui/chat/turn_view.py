@@ -128,15 +128,19 @@ def _variants(turn: Turn, actions: Actions, *, is_busy: bool) -> None:
     variants, place = turn.variants, turn.place
     if len(variants) < 2:
         return
-    for label, step in (("Earlier", -1), ("Later", 1)):
+    for sign, words, step in (("‹", "earlier", -1), ("›", "later", 1)):
         if step == 1:
-            st.caption(f"{place + 1}/{len(variants)}")
+            st.caption(f"{place + 1}/{len(variants)}", width="content")
         is_there = 0 <= place + step < len(variants)
         st.button(
-            label, key=f"{label}-{turn.number}", type="tertiary", disabled=is_busy or not is_there,
-            icon=":material/chevron_left:" if step < 0 else ":material/chevron_right:",
-            on_click=actions.show, args=(variants[place + step] if is_there else turn,),
-        )  # fmt: skip
+            sign,
+            key=f"{words}-{turn.number}",
+            type="tertiary",
+            disabled=is_busy or not is_there,
+            help=f"Show the {words} one",
+            on_click=actions.show,
+            args=(variants[place + step] if is_there else turn,),
+        )
 
 
 def _small(label: str, key: str, icon: str, action: Callable, turn: Turn, *, is_busy: bool) -> None:
@@ -169,9 +173,8 @@ def _speed_words(progress: Progress) -> str:
         return ""
     words = [f"{speed.num_tokens:,} tokens"]
     if math.isfinite(speed.tokens_per_s):
-        words.append(f"**{speed.tokens_per_s:,.0f}** tokens/s" if speed.tokens_per_s >= 10 else
-                     f"**{speed.tokens_per_s:.1f}** tokens/s")  # fmt: skip
-    words.append(f"first after {speed.first_token_s * 1000:,.0f} ms")
+        words.append(f"**{speed.tokens_per_s:,.{0 if speed.tokens_per_s >= 10 else 1}f}** tokens/s")
+    words.append(f"first after {_seconds(speed.first_token_s)}")
     facts = progress.facts
     if facts is not None and facts.context:
         words.append(f"context {progress.num_prompt + speed.num_tokens:,} of {facts.context:,}")
@@ -180,6 +183,10 @@ def _speed_words(progress: Progress) -> str:
     if progress.finish in (CONTEXT, STOPPED, LENGTH):
         words.append(_FINISHES[progress.finish])
     return " · ".join(words)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"
 
 
 def _without_pictures(text: str) -> str:
