@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -78,6 +79,10 @@ RUNNERS: tuple[RunnerKind, ...] = (
 """The first that is installed is taken."""
 
 
+_LOADING = threading.Lock()
+"""One model is loaded at a time: transformers' lazy modules break when two threads import them for the first time."""
+
+
 def load(
     place: str | Path | Source, task: str, *, device: str = "auto", dtype: str = "auto", config: dict | None = None
 ) -> Runner:
@@ -102,7 +107,8 @@ def load(
     if row is None:
         needed = ", ".join(sorted({row.requires for row in rows})) or "a runner that does not exist yet"
         raise RunnerError(f"{task} from {able.kind} files needs {needed}.", f"pip install {needed}")
-    started = time.perf_counter()
-    runner = row.maker(checkpoint, task, Loading(device, dtype))
+    with _LOADING:
+        started = time.perf_counter()
+        runner = row.maker(checkpoint, task, Loading(device, dtype))
     runner.facts = replace(runner.facts, load_s=time.perf_counter() - started)
     return runner

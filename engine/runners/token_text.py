@@ -8,6 +8,9 @@ _UNFINISHED = "\ufffd"
 _MOST_BEFORE = 8
 """How many tokens of the prompt are decoded with the first new ones: spaces between words depend on what is before."""
 
+_MOST_HELD = 3
+"""Marks of broken bytes at the end of a text that may yet become a character, which has at most four bytes."""
+
 _MOST_KEPT = 50_000
 
 
@@ -46,21 +49,28 @@ class TextStream:
         self._ids = list(before[-_MOST_BEFORE:])
         self._start = 0
         self._read = len(self._ids)
+        self._num_given = len(self._decoded())
 
     def push(self, token: int) -> str:
-        """What a token adds; "" while it ends within a character."""
+        """What a token adds, up to the last character that may still be incomplete."""
         self._ids.append(token)
-        old, new = self._decoded()
-        if new.endswith(_UNFINISHED) and len(self._ids) - self._read < 4:  # a character has at most four bytes
-            return ""
-        self._start, self._read = self._read, len(self._ids)
-        return new[len(old) :]
+        text = self._decoded()
+        num_broken = len(text) - len(text.rstrip(_UNFINISHED))
+        new = self._given(text, len(text) - min(num_broken, _MOST_HELD))
+        if not num_broken:  # the next texts are decoded from here, with this token before them
+            self._start, self._read = self._read, len(self._ids)
+            self._num_given = len(self._decoded())
+        return new
 
     def flush(self) -> str:
         """What is still held back, with a mark for the broken character."""
-        old, new = self._decoded()
-        self._start, self._read = self._read, len(self._ids)
-        return new[len(old) :]
+        text = self._decoded()
+        return self._given(text, len(text))
 
-    def _decoded(self) -> tuple[str, str]:
-        return self._texts.decode(self._ids[self._start : self._read]), self._texts.decode(self._ids[self._start :])
+    def _given(self, text: str, stop: int) -> str:
+        """The part of the text before `stop` that was not given yet."""
+        new, self._num_given = text[self._num_given : stop], max(self._num_given, stop)
+        return new
+
+    def _decoded(self) -> str:
+        return self._texts.decode(self._ids[self._start :])
