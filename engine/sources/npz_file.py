@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,9 @@ class _ArrayFile(WeightFile):
         self._unpacker: tuple[str, Unpacker] | None = None
         self._arrays = {array.info.name: array for array in self._found(path, name)}
 
+    @abstractmethod
     def _found(self, path: Path, name: str) -> list[_Array]:
-        raise NotImplementedError
+        """The file's arrays, from their checked headers."""
 
     def infos(self) -> tuple[TensorInfo, ...]:
         return tuple(array.info for array in self._arrays.values())
