@@ -245,7 +245,7 @@ def test_the_similarity_matrix_shows_the_numbers_of_the_engine(open_page, minilm
 
 def chart_numbers(app):
     """The cosines that the drawn chart holds."""
-    (chart,) = app.get("arrow_vega_lite_chart")
+    (chart,) = app.get("vega_lite_chart")
     data = chart.proto.datasets[0].data.data if chart.proto.datasets else chart.proto.data.data
     return pyarrow.ipc.open_stream(data).read_pandas()["cosine"].tolist()
 
@@ -274,8 +274,8 @@ def tiny_models(folder, minilm_path):
     heads = [
         (t.BertForMaskedLM, "fill-mask", "Fill", "dataframe"),
         (t.BertForQuestionAnswering, "question-answering", "Answer", "html"),
-        (t.BertForSequenceClassification, "classification", "Classify", "arrow_vega_lite_chart"),
-        (t.BertModel, "zero-shot", "Sort", "arrow_vega_lite_chart"),
+        (t.BertForSequenceClassification, "classification", "Classify", "vega_lite_chart"),
+        (t.BertModel, "zero-shot", "Sort", "vega_lite_chart"),
     ]
     for head, task, button, shown in heads:
         place = folder / f"tiny-{task}"
@@ -285,7 +285,7 @@ def tiny_models(folder, minilm_path):
     vit = t.ViTConfig(image_size=32, patch_size=16, num_labels=3, **sizes)
     t.ViTForImageClassification(vit).save_pretrained(folder / "tiny-vit")
     t.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "tiny-vit")
-    yield folder / "tiny-vit", "image-classification", "Classify", "arrow_vega_lite_chart"
+    yield folder / "tiny-vit", "image-classification", "Classify", "vega_lite_chart"
 
 
 def test_an_onnx_graph_is_described_and_runs_on_what_is_filled_in(open_page, real_dir, text_of):

@@ -45,6 +45,7 @@ def text_panel(location: Location) -> None:
     if words:
         with user_errors():
             _ask(sides, words, settings, is_kept)
+            st.rerun()  # the box above was drawn before anything was being written
     show_late_error()
     columns = st.columns(len(sides), gap="medium") if len(sides) > 1 else [st.container()]
     for column, side in zip(columns, sides, strict=True):
