@@ -102,4 +102,4 @@ class NotAllowedError(WeightscopeError):
 
 
 class RunnerError(WeightscopeError):
-    """A model cannot be loaded or run: no tokenizer, an unknown architecture, too little memory, an input it refuses."""
+    """A model cannot be loaded or run: no tokenizer, unknown architecture, too little memory, refused input."""

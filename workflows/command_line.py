@@ -68,7 +68,9 @@ def _add_extract(commands, shared) -> None:
     from workflows.commands import measuring
 
     command = commands.add_parser("extract", parents=[shared], help="measure checkpoints into the database")
-    command.add_argument("models", nargs="+", metavar="MODEL", help="path, known name, owner/name of the hub cache, or hf://owner/name")
+    command.add_argument(
+        "models", nargs="+", metavar="MODEL", help="path, known name, owner/name of the hub cache, or hf://owner/name"
+    )
     command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
