@@ -87,6 +87,11 @@ def facts_words(facts: Facts) -> str:
     return " · ".join(map(escape_markdown, words))
 
 
+def seconds_text(seconds: float) -> str:
+    """A duration of which milliseconds matter below a second: 0.0314 -> "31 ms"."""
+    return f"{seconds * 1000:,.0f} ms" if seconds < 1 else duration_text(seconds)
+
+
 def _cannot_run(location: Location, obstacle: str, hint: str) -> None:
     """Why a model does not run, what to do, and where its weights can be seen all the same."""
     with st.container(border=True):

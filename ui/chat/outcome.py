@@ -12,9 +12,8 @@ import streamlit as st
 from engine.runners import Facts, Runner
 from storage.records import Location
 from ui.chat.keeping import keep_run
-from ui.chat.models import facts_words, lender, loading_words
+from ui.chat.models import facts_words, lender, loading_words, seconds_text
 from ui.page import escape_markdown
-from workflows.wording import duration_text
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def outcome(run: Run, *, is_asked: bool, is_kept: bool) -> Outcome | None:
 
 def outcome_words(result: Outcome) -> None:
     """A line under a result: how long it took, and on what."""
-    st.caption(f"computed in **{duration_text(result.elapsed_s)}** · {facts_words(result.facts)}")
+    st.caption(f"computed in **{seconds_text(result.elapsed_s)}** · {facts_words(result.facts)}")
     for note in result.facts.notes:
         st.caption(f":material/info: {escape_markdown(note)}")
 

@@ -10,13 +10,15 @@ import streamlit as st
 
 from engine.runners.generation import CONTEXT, END, LENGTH, STOP_TEXT, STOPPED
 from ui.chat.conversation import USER, Turn
-from ui.chat.models import facts_words
+from ui.chat.models import facts_words, seconds_text
 from ui.chat.reply import LOADING, READING, Progress
 from ui.chat.sampling import settings_words
 from ui.chat.token_text import token_text
 from ui.page import escape_markdown
 
-POLL_S = 0.1
+POLL_S = 0.2
+"""How often a growing text is drawn, in seconds. The writing thread waits for some 30 to 40 ms each time, in which
+Streamlit reruns the fragment and sends it; five times a second still reads as a stream."""
 
 _FINISHES = {
     END: "ended by itself",
@@ -174,7 +176,7 @@ def _speed_words(progress: Progress) -> str:
     words = [f"{speed.num_tokens:,} tokens"]
     if math.isfinite(speed.tokens_per_s):
         words.append(f"**{speed.tokens_per_s:,.{0 if speed.tokens_per_s >= 10 else 1}f}** tokens/s")
-    words.append(f"first after {_seconds(speed.first_token_s)}")
+    words.append(f"first after {seconds_text(speed.first_token_s)}")
     facts = progress.facts
     if facts is not None and facts.context:
         words.append(f"context {progress.num_prompt + speed.num_tokens:,} of {facts.context:,}")
@@ -183,10 +185,6 @@ def _speed_words(progress: Progress) -> str:
     if progress.finish in (CONTEXT, STOPPED, LENGTH):
         words.append(_FINISHES[progress.finish])
     return " · ".join(words)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:,.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"
 
 
 def _without_pictures(text: str) -> str:
