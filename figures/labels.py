@@ -29,7 +29,11 @@ def label_bars(labels: Sequence[str], probabilities: Sequence[float], *, title: 
     # Bars are placed by number, so that two labels of one name are two bars; the axis shows the names.
     names = alt.Axis(labelExpr=f"{_spelt(shown)}[datum.value]", labelLimit=240, title=None, ticks=False, grid=False)
     base = alt.Chart(table).encode(y=alt.Y("place:O", axis=names))
-    x = alt.X("probability:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title=title))
+    x = alt.X(
+        "probability:Q",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", title=title, values=[0, 0.25, 0.5, 0.75, 1]),
+    )
     bars = base.mark_bar(color=BAR_COLOUR, cornerRadiusEnd=3).encode(
         x=x, tooltip=[alt.Tooltip("label:N"), alt.Tooltip("probability:Q", format=".6f")]
     )
