@@ -51,11 +51,11 @@ def test_a_deliberate_offence_breaks_its_contract(copy_of_the_house, file, line,
 
 
 def test_no_page_imports_torch_or_transformers():
-    """Home, Zoo, Heatmap and SQL run in a process that never loads them: Community Cloud has under 1 GB."""
+    """Home, Zoo, Chat with nothing loaded, Heatmap and SQL run in a process that never loads them: Community Cloud has under 1 GB."""
     script = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "for page in (None, 'pages/1_Zoo.py', 'pages/3_Heatmap.py', 'pages/11_SQL.py'):\n"
+        "for page in (None, 'pages/1_Zoo.py', 'pages/2_Chat.py', 'pages/3_Heatmap.py', 'pages/11_SQL.py'):\n"
         "    app = AppTest.from_file('Home.py', default_timeout=120)\n"
         "    app = app.run() if page is None else app.switch_page(page).run()\n"
         "    assert not app.exception, (page, app.exception)\n"
