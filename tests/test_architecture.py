@@ -55,7 +55,8 @@ def test_no_page_imports_torch_or_transformers():
     script = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "for page in (None, 'pages/1_Zoo.py', 'pages/2_Chat.py', 'pages/3_Heatmap.py', 'pages/11_SQL.py'):\n"
+        "pages = ('1_Zoo', '2_Chat', '3_Heatmap', '11_SQL')\n"
+        "for page in (None, *(f'pages/{name}.py' for name in pages)):\n"
         "    app = AppTest.from_file('Home.py', default_timeout=120)\n"
         "    app = app.run() if page is None else app.switch_page(page).run()\n"
         "    assert not app.exception, (page, app.exception)\n"
