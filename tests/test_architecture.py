@@ -51,7 +51,7 @@ def test_a_deliberate_offence_breaks_its_contract(copy_of_the_house, file, line,
 
 
 def test_no_page_imports_torch_or_transformers():
-    """Home, Zoo, Chat with nothing loaded, Heatmap and SQL run in a process that never loads them: Community Cloud has under 1 GB."""
+    """Also Chat, as long as nothing is loaded: a small host has under 1 GB of memory."""
     script = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"

@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass, replace
 
 import engine.sources
-from engine.errors import Cancelled, HubError, SourceError, WeightscopeError
+from engine.errors import Cancelled, HubError, MalformedHeaderError, SourceError, WeightscopeError
 from engine.heatmaps import thumbnail
 from engine.measures.reading import measure_tensor, warm_up
 from engine.measures.registry import MEASURES, settings_hash
@@ -93,7 +93,8 @@ def extract(
             records, num_resumed = _measure(source, fingerprint, staging, settings, report)
             _check_unchanged(source, fingerprint)
             Meter(report, "storing")
-            _store(store, location, source, records, content_hash=content_hash, elapsed_s=time.monotonic() - begin_s)
+            measured = {"content_hash": content_hash, "elapsed_s": time.monotonic() - begin_s}
+            _store(store, location, source, records, config=_config(source, report), **measured)
             if staging:
                 staging.clear()
         seen = describe(source, location.origin, location.name)
@@ -179,14 +180,25 @@ def _check_unchanged(source: Source, fingerprint: str) -> None:
         )
 
 
-def _store(store: Store, location: Location, source: Source, records: tuple[TensorRecord, ...], **values) -> None:
+def _config(source: Source, report: Report) -> dict:
+    """The checkpoint's config.json; {} where it is broken, which is said: the weights can be measured all the same."""
+    try:
+        return source.config
+    except MalformedHeaderError as error:
+        report.log(f"{error} The weights are measured without it.")
+        return {}
+
+
+def _store(
+    store: Store, location: Location, source: Source, records: tuple[TensorRecord, ...], *, config: dict, **values
+) -> None:
     """Store the model in one transaction."""
     model = ModelRecord(
         name=location.name,
         uri=source.uri,
         format=source.format,
-        family=family([info.name for info in source.infos()], source.config),
-        config=source.config,
+        family=family([info.name for info in source.infos()], config),
+        config=config,
         metadata=source.metadata,
         tensors=records,
         **values,

@@ -185,6 +185,21 @@ def test_a_resumed_run_takes_finished_tensors_and_stores_the_same(store, tiny, d
     assert content(data) == content(tmp_path / "undisturbed")
 
 
+def test_a_broken_config_is_said_and_the_weights_are_measured_without_it(store, tiny):
+    class Heard(Report):
+        said = ""
+
+        def log(self, text):
+            self.said += text
+
+    tiny.with_name("config.json").write_text("{broken")
+    heard = Heard()
+    outcome = extract(str(tiny), store=store, report=heard)
+    assert store.model_config(outcome.content_hash) == {}
+    assert len(store.tensor_stats(outcome.content_hash)) == outcome.num_tensors
+    assert "config.json is not valid JSON" in heard.said
+
+
 def test_what_does_not_open_is_neither_measured_nor_known(store, tmp_path):
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes((2**60).to_bytes(8, "little") + b"{}")
