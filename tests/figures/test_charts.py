@@ -3,13 +3,11 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from engine.measures.reading import measure_array
 from engine.measures.results import QUANTILE_PERCENTS
 from figures.distributions import MARKED_PERCENTS, histogram
-from figures.layers import measure_by_layer
 
 
 def rows_of(chart, has):
@@ -51,41 +49,8 @@ def test_a_histogram_of_one_single_value_is_one_bar(values):
     assert len(rows_of(histogram(distribution), "low")) == 1
 
 
-@pytest.fixture
-def layers():
-    return pd.DataFrame(
-        {
-            "layer": [None, 0, 0, 1, 1, 2],
-            "role": ["token_embedding", "query", "ffn_in", "query", "ffn_in", "query"],
-            "stack": ["", "", "", "", "", ""],
-            "std": [9.0, 0.1, 0.2, 0.3, 0.4, np.nan],
-        }
-    )
-
-
-def test_a_layer_chart_has_a_point_for_each_layer_and_role_and_leaves_out_the_rest(layers):
-    rows = rows_of(measure_by_layer(layers, "std", title="standard deviation"), "value")
-    found = {(row["layer"], row["what"], row["value"]) for row in rows}
-    assert found == {(0, "Query", 0.1), (0, "Feed-forward in", 0.2), (1, "Query", 0.3), (1, "Feed-forward in", 0.4)}
-
-
-def test_a_layer_chart_does_not_change_its_table(layers):
-    before = layers.copy()
-    measure_by_layer(layers, "std")
-    pd.testing.assert_frame_equal(layers, before)
-
-
-def test_a_layer_chart_of_nothing_is_still_a_chart(layers):
-    assert measure_by_layer(layers.iloc[:1], "std").to_dict()["layer"]
-
-
-def test_a_measure_that_is_not_in_the_table_is_an_error(layers):
-    with pytest.raises(KeyError):
-        measure_by_layer(layers, "nonsense")
-
-
-def test_no_chart_asks_for_anything_beyond_the_page(distribution, layers):
-    for chart in (histogram(distribution), measure_by_layer(layers, "std")):
+def test_no_chart_asks_for_anything_beyond_the_page(distribution):
+    for chart in (histogram(distribution), histogram(distribution, log_counts=True)):
         spec = chart.to_dict()
         spec.pop("$schema")  # the name of a schema, which nothing fetches
         assert "http" not in json.dumps(spec)
