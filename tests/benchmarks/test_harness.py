@@ -44,11 +44,12 @@ def test_peak_memory_is_that_of_the_work_and_not_of_before():
     held = np.ones(8 << 20)
 
     def work() -> None:
-        block = np.ones(4 << 20)  # 32 MiB
+        # 64 MiB: glibc maps more than 32 MiB afresh, always; less may lie in memory that earlier work left behind.
+        block = np.ones(8 << 20)
         for _ in range(20):
             block += 1
 
-    assert 30 << 20 <= peak_bytes(work) <= 60 << 20
+    assert 60 << 20 <= peak_bytes(work) <= 90 << 20
     assert held.all()
 
 
