@@ -57,7 +57,7 @@ def colour_limits(
     """
     if distribution is not None:
         return _limits(distribution.minimum, distribution.maximum, _stored_quantiles(distribution, percent))
-    values = _sample(source, info)
+    values = sample_entries(source, info)
     quantiles = None
     if percent is None:
         overview = read_grid(source, info, full_view(info)).values.astype(np.float64)
@@ -89,8 +89,8 @@ def _stored_quantiles(distribution: Distribution, percent: float | None) -> tupl
     return float(distribution.quantiles[low]), float(distribution.quantiles[high])
 
 
-def _sample(source: Source, info: TensorInfo) -> np.ndarray:
-    """At most 64 × 16,384 evenly spaced finite entries, float64."""
+def sample_entries(source: Source, info: TensorInfo) -> np.ndarray:
+    """At most 64 × 16,384 evenly spaced finite entries, float64, (n,); all of them where the tensor has fewer."""
     rows, columns = matrix_shape(info.shape)
     if rows == 0 or columns == 0:
         return np.zeros(0)

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.colour_scales import NUM_COLOURS, ColourScale
 from engine.errors import WeightscopeError
 
 NAN_COLOUR = (255, 0, 214)
 POSINF_COLOUR = (57, 255, 20)
 NEGINF_COLOUR = (0, 229, 255)
 """Neon magenta, green and cyan: for what is no number; far from every colour of every map (a test measures it)."""
-
-NUM_COLOURS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,19 +99,15 @@ def default_colour_map(is_signed: bool, is_dark: bool = False) -> str:
     return "viridis"
 
 
-def colour_image(values: np.ndarray, low: float, high: float, name: str) -> np.ndarray:
-    """Numbers as colours: colour number ⌊256 · (value − low) / (high − low)⌋, cut to 0 … 255.
+def colour_image(values: np.ndarray, scale: ColourScale, name: str) -> np.ndarray:
+    """Numbers as colours.
 
     Args:
-        values: any shape, any real type. low, high: the numbers at both ends of the map, low < high.
-        name: a key of `COLOUR_MAPS`.
+        values: any shape, any real type. scale: which number gets which colour. name: a key of `COLOUR_MAPS`.
     Returns: uint8, shape (*values.shape, 3); NaN and ±Inf in their own colours.
     """
     numbers = np.asarray(values, np.float64)
-    is_finite = np.isfinite(numbers)
-    scaled = (np.where(is_finite, numbers, low) - low) * (NUM_COLOURS / (high - low))
-    index = np.clip(np.floor(scaled), 0, NUM_COLOURS - 1).astype(np.int64)
-    image = np.array(colour_map(name).colours[index])
+    image = np.array(colour_map(name).colours[scale.colour_numbers(numbers)])
     image[np.isnan(numbers)] = NAN_COLOUR
     image[np.isposinf(numbers)] = POSINF_COLOUR
     image[np.isneginf(numbers)] = NEGINF_COLOUR

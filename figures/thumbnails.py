@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from engine.colour_maps import colour_image, png
+from engine.colour_scales import signed_scale
 from engine.naming import ROLES, Place
 
 TILE = 32
@@ -52,7 +53,7 @@ def tensor_picture(
     values = values if values.size else np.zeros((1, 1), np.float32)
     limit = limit or shared_limit([values])
     width = round(min(max(height * values.shape[1] / values.shape[0], height / 4), height * 4))
-    return png(_enlarged(colour_image(values, -limit, limit, colour_map), height, width))
+    return png(_enlarged(colour_image(values, signed_scale(limit), colour_map), height, width))
 
 
 def model_strip(tiles: list[tuple[Place, np.ndarray]], *, colour_map: str = "blue-red") -> bytes:
@@ -74,7 +75,7 @@ def model_strip(tiles: list[tuple[Place, np.ndarray]], *, colour_map: str = "blu
         values = tiles[index][1]
         if values.size:
             top, left = row * (TILE + GAP), column * (TILE + GAP)
-            image = _enlarged(colour_image(values, -limit, limit, colour_map), TILE, TILE)
+            image = _enlarged(colour_image(values, signed_scale(limit), colour_map), TILE, TILE)
             picture[top : top + TILE, left : left + TILE, :3] = image
             picture[top : top + TILE, left : left + TILE, 3] = 255
     spare = max(0, LEAST_ASPECT * picture.shape[0] - picture.shape[1])

@@ -121,6 +121,12 @@ def pick(*, label: str = "Model") -> Selection | None:
     return Selection(location, source, info, place(info.name, info.shape))
 
 
+def choose_tensor(name: str) -> None:
+    """Make it the tensor that every page looks at, whole. For callbacks: it must run before the pickers are drawn."""
+    st.session_state.update(layer=ALL, role=ALL, tensor=name)
+    _forget_view()
+
+
 def _first_look(infos: list[TensorInfo], places: dict[str, Place]) -> TensorInfo:
     """Shown before anyone chose: the first attention query matrix, else the largest matrix, else the largest."""
     queries = [info for info in infos if places[info.name].role in ("query", "qkv") and len(info.shape) > 1]

@@ -6,19 +6,16 @@ import ml_dtypes
 import numpy as np
 import streamlit as st
 
-from engine.colour_limits import DEFAULT_PERCENT, PERCENTS, ColourLimits, colour_limits
-from engine.colour_maps import COLOUR_MAPS
 from engine.dtypes import KNOWN_TYPES
 from engine.folding import matrix_shape
 from engine.heatmaps import pool
 from engine.naming import role_title
-from ui.heatmap_canvas import CanvasState, Colours, Start, View, heatmap_canvas
-from ui.page import escape_markdown, store
+from ui.colours import colour_controls
+from ui.heatmap_canvas import CanvasState, Start, View, heatmap_canvas
+from ui.page import escape_markdown
 from ui.selection import Selection
 from workflows.wording import bytes_text, count_text
 
-AUTOMATIC = "automatic"
-FULL_RANGE = "full range"
 CONTEXT_LINES = 24
 """Rows or columns shown on each side of a place the view jumps to; ours: enough to compare, and cells stay visible."""
 
@@ -42,7 +39,11 @@ def tensor_view(selection: Selection) -> None:
     """The canvas, its colour controls above and the region and selected weight below."""
     shape = matrix_shape(selection.info.shape)
     _compile_kernels()
-    colours = _colour_controls(selection)
+    colours = colour_controls(selection)
+    st.caption(
+        "Scroll to zoom, drag to pan, double-click to see all. Each pixel shows the **largest |w|** it covers, "
+        "so no outlier is hidden."
+    )
     start = _start(shape)
     state = heatmap_canvas(selection.source, selection.info, key="canvas", colours=colours, start=start)
     st.session_state["view"] = "" if state.is_full else state.view.text
@@ -53,52 +54,6 @@ def tensor_view(selection: Selection) -> None:
 def _compile_kernels() -> None:
     for kind in (np.float32, ml_dtypes.bfloat16):
         pool(np.zeros((4, 4), kind), 2, 2)
-
-
-def _colour_controls(selection: Selection) -> Colours:
-    map_column, limit_column, text_column = st.columns([1.2, 1.2, 2], vertical_alignment="bottom")
-    with map_column:
-        names = [AUTOMATIC, *COLOUR_MAPS]
-        name = st.selectbox(
-            "Colours",
-            names,
-            key="colours",
-            bind="query-params",
-            help="Signed maps have zero in the middle. All are readable with colour vision deficiencies.",
-        )
-    with limit_column:
-        choices = [*(f"{percent:g} %" for percent in PERCENTS), FULL_RANGE]
-        limit = st.selectbox(
-            "Colour limits",
-            choices,
-            index=PERCENTS.index(DEFAULT_PERCENT),
-            key="limits",
-            bind="query-params",
-            help="The percentile that gets the end colour. Larger magnitudes keep that colour; none is hidden.",
-        )
-    percent = None if limit == FULL_RANGE else float((limit or f"{DEFAULT_PERCENT} %").removesuffix(" %"))
-    limits = _limits(selection, percent)
-    with text_column:
-        st.caption(
-            "Scroll to zoom, drag to pan, double-click to see all. Each pixel shows the **largest |w|** it covers, "
-            "so no outlier is hidden."
-        )
-    return Colours(limits, None if name in (None, AUTOMATIC) else name)
-
-
-def _limits(selection: Selection, percent: float | None) -> ColourLimits:
-    """Exact limits from the stored quantiles where the tensor was measured, else from a sample of it."""
-    location = selection.location
-    content_hash = location.content_hash if location.fingerprint == selection.source.fingerprint else None
-    return _cached_limits(selection.source.fingerprint, content_hash, selection.info.name, percent, selection)
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _cached_limits(
-    fingerprint: str, content_hash: str | None, tensor: str, percent: float | None, _selection: Selection
-) -> ColourLimits:
-    distribution = store().distribution(content_hash, tensor) if content_hash else None
-    return colour_limits(_selection.source, _selection.info, distribution, percent=percent)
 
 
 def _start(shape: tuple[int, int]) -> Start:

@@ -7,7 +7,9 @@ import streamlit as st
 
 import engine.sources
 from engine.colour_limits import colour_limits
-from ui.heatmap_canvas import Colours, Start, View, heatmap_canvas
+from engine.colour_scales import linear_scale
+from ui.colours import Colours
+from ui.heatmap_canvas import Start, View, heatmap_canvas
 
 st.set_page_config(layout="wide")
 source = engine.sources.open(Path(os.environ["WEIGHTSCOPE_DATA"]) / "model.safetensors")
@@ -18,10 +20,11 @@ st.session_state.setdefault("token", 0)
 def canvas(name: str) -> None:
     info = source.info(name)
     limits = colour_limits(source, info, percent=None if st.session_state.get("full") else 99.5)
+    colours = Colours(linear_scale(limits), "blue-red" if limits.is_signed else "viridis")
     is_jump = st.session_state["token"] > 0
     view = View(100, 120, 10, 30) if is_jump else View.parse(st.query_params.get("v", ""))
     start = Start(view, (110, 20) if is_jump else None, str(st.session_state["token"]))
-    state = heatmap_canvas(source, info, key=f"canvas-{name}", colours=Colours(limits), start=start, height=420)
+    state = heatmap_canvas(source, info, key=f"canvas-{name}", colours=colours, start=start, height=420)
     st.text(f"{name} view {state.view.text}")
     if state.selected is not None:
         st.text(f"{name} selected {state.selected.row} {state.selected.column} {state.selected.text}")

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from engine.colour_maps import NAN_COLOUR, NEGINF_COLOUR, POSINF_COLOUR, colour_image
+from engine.colour_scales import signed_scale
 
 pytestmark = pytest.mark.browser
 APP = Path(__file__).with_name("canvas_app.py")
@@ -205,7 +206,7 @@ def test_every_pixel_of_an_exact_view_has_the_colour_that_python_gives_its_numbe
     finite = values[np.isfinite(values)].astype(np.float64)
     high = np.abs(np.percentile(finite, [0.5, 99.5])).max()
     box = canvas.root.locator("canvas").bounding_box()
-    expected = colour_image(values, -high, high, "blue-red").astype(int)
+    expected = colour_image(values, signed_scale(high), "blue-red").astype(int)
     wrong = 0
     for row in range(0, 96, 5):
         for column in range(0, 96, 5):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.colour_limits import ColourLimits
 from engine.colour_maps import (
     COLOUR_MAPS,
     NAN_COLOUR,
@@ -16,6 +17,7 @@ from engine.colour_maps import (
     default_colour_map,
     png,
 )
+from engine.colour_scales import linear_scale, signed_scale
 from engine.errors import WeightscopeError
 
 EVERY_MAP = pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -78,17 +80,18 @@ def test_the_ends_of_a_map_are_its_published_colours(name, first, last):
 
 def test_a_number_takes_its_colour_by_the_stated_rule_and_the_ends_saturate():
     values = np.array([-9.0, -1.0, -1.0 + 2 / 256, 0.0, 0.999, 1.0, 9.0])
-    image = colour_image(values, -1.0, 1.0, "blue-red")
+    image = colour_image(values, signed_scale(1.0), "blue-red")
     np.testing.assert_array_equal(image, COLOUR_MAPS["blue-red"].colours[[0, 0, 1, 128, 255, 255, 255]])
 
 
 def test_nan_and_infinities_take_their_own_colours():
-    image = colour_image(np.array([[np.nan, np.inf, -np.inf]], np.float32), 0.0, 1.0, "magma")
+    scale = linear_scale(ColourLimits(0.0, 1.0, False))
+    image = colour_image(np.array([[np.nan, np.inf, -np.inf]], np.float32), scale, "magma")
     assert image.tolist() == [[list(NAN_COLOUR), list(POSINF_COLOUR), list(NEGINF_COLOUR)]]
 
 
 def test_an_image_survives_png_exactly():
-    image = colour_image(np.random.default_rng(0).standard_normal((7, 11)), -2.0, 2.0, "ice-fire")
+    image = colour_image(np.random.default_rng(0).standard_normal((7, 11)), signed_scale(2.0), "ice-fire")
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(image)))), image)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from engine.colour_maps import COLOUR_MAPS, NAN_COLOUR, colour_image
+from engine.colour_scales import signed_scale
 from engine.naming import Place
 from figures.thumbnails import GAP, TILE, model_strip, shared_limit, tensor_picture
 
@@ -22,7 +23,7 @@ def test_a_picture_shows_each_cell_as_a_sharp_square_in_the_colour_of_its_number
     values = np.array([[1.0, -1.0], [0.0, np.nan]], np.float32)
     picture = pixels(tensor_picture(values, height=10, limit=1.0))
     assert picture.shape == (10, 10, 3)
-    expected = colour_image(values, -1.0, 1.0, "blue-red").repeat(5, axis=0).repeat(5, axis=1)
+    expected = colour_image(values, signed_scale(1.0), "blue-red").repeat(5, axis=0).repeat(5, axis=1)
     np.testing.assert_array_equal(picture, expected)
     assert tuple(picture[9, 9]) == NAN_COLOUR
 
@@ -66,7 +67,7 @@ def test_a_strip_places_layers_from_left_to_right_and_roles_from_top_to_bottom()
 
     layout = {(0, 0): 0, (0, 1): 3, (0, 2): 1, (1, 1): 2, (1, 2): 4, (0, 3): 5}
     for (row, column), tile in layout.items():
-        expected = colour_image(tiles[tile][1][0, 0], -limit, limit, "blue-red")
+        expected = colour_image(tiles[tile][1][0, 0], signed_scale(limit), "blue-red")
         assert colour_at(row, column) == (255, tuple(expected)), (row, column)
     assert colour_at(1, 0)[0] == 0 and colour_at(1, 3)[0] == 0  # transparent, for light and dark pages
 

@@ -147,12 +147,15 @@ def test_the_window_read_covers_the_view_and_grows_only_while_every_entry_keeps_
 APP = """
 import engine.sources, streamlit as st
 from engine.colour_limits import colour_limits
-from ui.heatmap_canvas import Colours, Start, View, heatmap_canvas
+from engine.colour_scales import linear_scale
+from ui.colours import Colours
+from ui.heatmap_canvas import Start, View, heatmap_canvas
 
 source = engine.sources.open(r"{path}")
 info = source.info("w")
+colours = Colours(linear_scale(colour_limits(source, info)), "viridis")
 start = Start(View(2, 4, 1, 3), (3, 2), "jump")
-state = heatmap_canvas(source, info, key="c", colours=Colours(colour_limits(source, info)), start=start)
+state = heatmap_canvas(source, info, key="c", colours=colours, start=start)
 st.text(f"{{state.view.text}} {{state.is_full}} {{state.selected}}")
 """
 

@@ -5,7 +5,8 @@ once from what it has. Reading and pooling are `engine.heatmaps`; this package i
 
     @st.fragment
     def view() -> None:
-        state = heatmap_canvas(source, info, key="canvas", colours=Colours(colour_limits(source, info)))
+        colours = Colours(linear_scale(colour_limits(source, info)), "blue-red")
+        state = heatmap_canvas(source, info, key="canvas", colours=colours)
         st.query_params["view"] = state.view.text
         if state.selected is not None:
             st.write(state.selected.row, state.selected.column, state.selected.text)
@@ -22,11 +23,11 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from engine.colour_limits import ColourLimits
-from engine.colour_maps import NAN_COLOUR, NEGINF_COLOUR, POSINF_COLOUR, colour_map, default_colour_map
+from engine.colour_maps import NAN_COLOUR, NEGINF_COLOUR, POSINF_COLOUR, colour_map
 from engine.folding import matrix_shape
 from engine.heatmaps import Grid, Viewport, entry_text, exact_value, full_view, largest_entry, read_grid
 from engine.sources.base import Source, TensorInfo
+from ui.colours import Colours
 from ui.heatmap_canvas.message import encode_message
 from ui.heatmap_canvas.requests import View, asked_cell, asked_view, tile_window
 
@@ -47,19 +48,6 @@ _CANVAS = st.components.v2.component(
     css=_read("canvas.css"),
     js="\n".join(_read(name) for name in _SCRIPTS),
 )
-
-
-@dataclass(frozen=True)
-class Colours:
-    """How numbers become colours.
-
-    Attributes:
-        limits: the numbers at both ends. name: a key of `engine.colour_maps.COLOUR_MAPS`; None for the one that suits
-            the data and the page's theme.
-    """
-
-    limits: ColourLimits
-    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +105,7 @@ def heatmap_canvas(
 
     Args:
         source, info: the tensor; any shape, also empty. key: unique on the page; may stay the same for another tensor.
-        colours: limits and colour map. start: where it begins. height: of the picture with its axes, in CSS pixels.
+        colours: scale and colour map. start: where it begins. height: of the picture with its axes, in CSS pixels.
     Returns: the window shown and the entry selected.
     Raises: what the source raises when it cannot be read; WeightscopeError for an unknown colour map.
     """
@@ -187,12 +175,9 @@ def _selected(source: Source, info: TensorInfo, place: Viewport | tuple[int, int
 
 
 def _colours(colours: Colours) -> dict:
-    is_dark = st.context.theme.type == "dark"
-    table = colour_map(colours.name or default_colour_map(colours.limits.is_signed, is_dark)).colours
     return {
-        "low": colours.limits.low,
-        "high": colours.limits.high,
-        "colours": table.tobytes().hex(),
+        "knots": colours.scale.knots.tolist(),
+        "colours": colour_map(colours.name).colours.tobytes().hex(),
         "special_colours": [list(NAN_COLOUR), list(POSINF_COLOUR), list(NEGINF_COLOUR)],
     }
 

@@ -127,8 +127,7 @@ function paintPosition(context, { plot, view, theme }) {
 function paintColourBar(context, { plot, hover, theme, contents }, palette) {
   const x = plot.x + plot.width + 16, width = 12, height = Math.max(plot.height, 60), y = plot.y;
   for (let k = 0; k < height; k++) {
-    const value = palette.high - ((k + 0.5) / height) * (palette.high - palette.low);
-    context.fillStyle = palette.css(value);
+    context.fillStyle = palette.css(palette.valueAt(1 - (k + 0.5) / height));
     context.fillRect(x, y + k, width, 1.5);
   }
   context.strokeStyle = theme.border;
@@ -140,7 +139,7 @@ function paintColourBar(context, { plot, hover, theme, contents }, palette) {
   const count = height < 120 ? 3 : 5;
   for (let k = 0; k < count; k++) {
     const share = k / (count - 1);
-    const value = palette.high - share * (palette.high - palette.low);
+    const value = palette.valueAt(1 - share);
     const at = Math.min(Math.max(y + share * height, y + 5), y + height - 5);
     const isBeyond = contents && ((k === 0 && contents.most > value) || (k === count - 1 && contents.least < value));
     const sign = isBeyond ? (k === 0 ? "≥ " : "≤ ") : "";
@@ -148,7 +147,7 @@ function paintColourBar(context, { plot, hover, theme, contents }, palette) {
     line(context, x + width + 1, y + share * height, x + width + 4, y + share * height);
   }
   if (!hover || !Number.isFinite(hover.value)) return;
-  const share = (palette.high - Math.min(Math.max(hover.value, palette.low), palette.high)) / (palette.high - palette.low);
+  const share = 1 - palette.position(hover.value);
   context.beginPath();
   context.moveTo(x - 1, y + share * height);
   context.lineTo(x - 7, y + share * height - 4);

@@ -1,13 +1,12 @@
 // A tile: a grid of numbers over a window of the matrix, and pictures of it at the sizes the screen asks for.
 
-// How a number becomes a colour; the same rule as engine.colour_maps.colour_image.
+// How a number becomes a colour; the same rule as engine.colour_scales.
 class Palette {
   constructor(header) {
     const table = decodeColours(header.colours);
     const pack = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-    this.low = header.low;
-    this.high = header.high;
-    this.signature = header.colours + header.low + "," + header.high;
+    this.knots = Float64Array.from(header.knots);
+    this.signature = header.colours + header.knots;
     this.packed = new Uint32Array(256);
     for (let i = 0; i < 256; i++) this.packed[i] = pack(table[3 * i], table[3 * i + 1], table[3 * i + 2]);
     [this.nan, this.posinf, this.neginf] = header.special_colours.map((rgb) => pack(...rgb));
@@ -17,8 +16,28 @@ class Palette {
     if (value !== value) return this.nan;
     if (value === Infinity) return this.posinf;
     if (value === -Infinity) return this.neginf;
-    const index = Math.floor((value - this.low) * (256 / (this.high - this.low)));
-    return this.packed[index < 0 ? 0 : index > 255 ? 255 : index];
+    return this.packed[this.number(value)];
+  }
+
+  // How many inner knots are at most the value, by halving: 8 steps for 255 knots.
+  number(value) {
+    const { knots } = this;
+    let count = 0;
+    for (let step = 128; step > 0; step >>= 1) if (value >= knots[count + step]) count += step;
+    return count;
+  }
+
+  // How far along the scale a number lies, and the number at a share of it: engine.colour_scales' positions, values_at.
+  position(value) {
+    const { knots } = this;
+    const k = this.number(value), span = knots[k + 1] - knots[k];
+    return Math.min(1, Math.max(0, (k + (span > 0 ? (value - knots[k]) / span : 0)) / 256));
+  }
+
+  valueAt(share) {
+    const { knots } = this;
+    const k = Math.min(255, Math.floor(share * 256));
+    return knots[k] + (share * 256 - k) * (knots[k + 1] - knots[k]);
   }
 
   css(value) {

@@ -1,0 +1,38 @@
+"""The ways to look at the selected model on the Heatmap page: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from ui.measurements import measurements
+from ui.page import user_errors
+from ui.selection import Selection
+from ui.tensor_view import tensor_caption, tensor_view
+
+KEY = "look"
+TENSOR = "Tensor"
+
+
+def _tensor(selection: Selection) -> None:
+    tensor_caption(selection)
+    picture, numbers = st.columns([1.65, 1], gap="medium")
+    with picture, user_errors():
+        tensor_view(selection)
+    with numbers, user_errors():
+        measurements(selection)
+
+
+LOOKS: dict[str, Callable[[Selection], None]] = {TENSOR: _tensor}
+"""Every look, by the name in the URL (`?look=`), in reading order. A look draws everything below the pickers."""
+
+
+def show_look(selection: Selection) -> None:
+    """The switch between the looks, and the one that is chosen."""
+    if st.session_state.get(KEY) not in (None, *LOOKS):
+        st.session_state[KEY] = None  # from a bad URL
+    chosen = st.segmented_control(
+        "Look at", list(LOOKS), key=KEY, bind="query-params", label_visibility="collapsed", width="stretch"
+    )
+    LOOKS[chosen or TENSOR](selection)
