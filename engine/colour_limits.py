@@ -58,14 +58,21 @@ def colour_limits(
     if distribution is not None:
         return _limits(distribution.minimum, distribution.maximum, _stored_quantiles(distribution, percent))
     values = sample_entries(source, info)
-    quantiles = None
     if percent is None:
         overview = read_grid(source, info, full_view(info)).values.astype(np.float64)
         values = np.concatenate([values, overview[np.isfinite(overview)]])
-    elif values.size:
-        quantiles = tuple(np.percentile(values, [100.0 - percent, percent]))
+    return value_limits(values, percent)
+
+
+def value_limits(values: np.ndarray, percent: float | None = DEFAULT_PERCENT) -> ColourLimits:
+    """The limits of these numbers, by the rules of `colour_limits`.
+
+    Args:
+        values: any shape, finite; may be empty. percent: above 50; None for the full range.
+    """
     if values.size == 0:
         return ColourLimits(-1.0, 1.0, is_signed=True)
+    quantiles = None if percent is None else tuple(np.percentile(values, [100.0 - percent, percent]))
     return _limits(float(values.min()), float(values.max()), quantiles)
 
 
