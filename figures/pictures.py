@@ -25,7 +25,10 @@ from figures.lettering import fitted, grouped, short_number, text_width, ticks, 
 WIDTHS = (1200, 2400, 4096)
 """Pixels on offer: a slide, a dense screen, print."""
 
-LEAST_WIDTH, MOST_WIDTH = 240, 8192
+LEAST_WIDTH, MOST_WIDTH = 320, 8192
+LEAST_UNIT = 0.75
+"""Letters shrink no further: eleven pixels, which can still be read."""
+
 HEIGHT_SHARE = 0.7
 """Of the width: the most a body is high where nobody says; ours: a square matrix then fills most of the page."""
 
@@ -82,8 +85,8 @@ class PictureFrame:
 
     @property
     def unit(self) -> float:
-        """Pixels of what is one pixel in a picture 1200 wide."""
-        return self.width / WIDTHS[0]
+        """Pixels of what is one pixel in a picture 1200 wide; small pictures keep legible letters."""
+        return max(LEAST_UNIT, self.width / WIDTHS[0])
 
     def pixels(self, units: float) -> int:
         """A length of the 1200-wide picture in this one, at least 1."""
@@ -109,7 +112,7 @@ def heatmap_picture(grid: Grid, scale: ColourScale, name: str, frame: PictureFra
 
 def plot_size(num_rows: int, num_columns: int, frame: PictureFrame) -> tuple[int, int]:
     """(height, width) in pixels of the plot of a window with so many entries: how fine a grid the picture can show."""
-    room_height, room_width = _room(frame, num_rows)
+    room_height, room_width = _room(frame)
     side = min(room_width / max(1, num_columns), room_height / max(1, num_rows))
     fills = (num_columns * side >= LEAST_SHARE * room_width, num_rows * side >= LEAST_SHARE * room_height)
 
@@ -247,11 +250,19 @@ def webp_bytes(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _room(frame: PictureFrame, num_rows: int) -> tuple[int, int]:
+def _room(frame: PictureFrame) -> tuple[int, int]:
     """Most (height, width) of a plot: what margins, row numbers and colour bar leave."""
-    beside = _left_margin(frame, num_rows) + 2 * frame.pixels(24) + frame.pixels(16) + frame.pixels(118)
+    beside = 2 * frame.pixels(24) + frame.pixels(84) + frame.pixels(16) + frame.pixels(118)
     height = frame.body_height or round(HEIGHT_SHARE * frame.width)
     return max(1, height - bar_margin(frame) - _bottom_margin(frame)), max(1, frame.width - beside)
+
+
+def _plot_of(grid: Grid, frame: PictureFrame) -> tuple[int, int]:
+    """The plot's (height, width): of its entries, and no smaller than its cells where there is room for them."""
+    wanted = plot_size(grid.row_stop - grid.row_start, grid.column_stop - grid.column_start, frame)
+    sides = zip(wanted, grid.values.shape, _room(frame), strict=True)
+    height, width = (max(pixels, cells) if cells <= most else pixels for pixels, cells, most in sides)
+    return height, width
 
 
 def _left_margin(frame: PictureFrame, row_stop: int) -> int:
@@ -271,7 +282,7 @@ def _heatmap_body(grid: Grid, scale: ColourScale, name: str, frame: PictureFrame
         middle = (body.width / 2, body.height / 2)
         write(ImageDraw.Draw(body), middle, "no entries", 15 * unit, fill=ink.faint, anchor="mm")
         return body, body.height - 2 * bar_margin(frame)
-    height, width = plot_size(num_rows, num_columns, frame)
+    height, width = _plot_of(grid, frame)
     left, top = _left_margin(frame, grid.row_stop), bar_margin(frame)
     spare = frame.pixels(8)  # half a column number beyond the last cell
     body = Image.new("RGB", (left + width + spare, top + height + _bottom_margin(frame)), ink.paper)
