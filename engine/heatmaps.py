@@ -22,6 +22,7 @@ __all__ = [
     "largest_entry",
     "pool",
     "read_grid",
+    "row_blocks",
     "thumbnail",
 ]
 
@@ -177,7 +178,7 @@ def largest_entry(source: Source, info: TensorInfo, viewport: Viewport) -> tuple
     view = viewport.clipped(matrix_shape(info.shape))
     best, place = -1.0, None
     columns = (view.column_start, view.column_stop)
-    for row, column, block in _row_blocks(source, info, (view.row_start, view.row_stop), columns):
+    for row, column, block in row_blocks(source, info, (view.row_start, view.row_stop), columns):
         rank = _rank(as_float32(block))
         index = int(np.argmax(rank)) if rank.size else -1
         if index >= 0 and rank.flat[index] > best:
@@ -196,7 +197,7 @@ def _rank(values: np.ndarray) -> np.ndarray:
 def _pooled(source: Source, info: TensorInfo, blocks: Blocks, row_start: int, column_start: int) -> np.ndarray:
     pooled = None
     rows, columns = (row_start, row_start + blocks.num_rows), (column_start, column_start + blocks.num_columns)
-    for row, column, block in _row_blocks(source, info, rows, columns):
+    for row, column, block in row_blocks(source, info, rows, columns):
         pooled = pooled or Pool(blocks, block.dtype)
         pooled.add(block, row - row_start, column - column_start)
     return pooled.values()
@@ -204,11 +205,11 @@ def _pooled(source: Source, info: TensorInfo, blocks: Blocks, row_start: int, co
 
 def _window(source: Source, info: TensorInfo, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
     """All entries of a (small) window, in the stored type."""
-    blocks = [block for _, _, block in _row_blocks(source, info, rows, columns)]
+    blocks = [block for _, _, block in row_blocks(source, info, rows, columns)]
     return np.concatenate(blocks, axis=1 if len(info.shape) == 1 else 0)
 
 
-def _row_blocks(
+def row_blocks(
     source: Source, info: TensorInfo, rows: tuple[int, int], columns: tuple[int, int]
 ) -> Iterator[tuple[int, int, np.ndarray]]:
     """(first row, first column, 2-D block) over a window, each read no larger than `READ_BYTES` where rows allow it."""
