@@ -288,7 +288,7 @@ def _inner_tiles(
     rows_in_order = list(rows.values())
     for (row, column), indices in cells.items():
         y, height = rows_in_order[row].y, rows_in_order[row].height
-        across = max(1, round(math.sqrt(most[row] / height)))
+        across = max(1, round(math.sqrt(most[row] / height))) if most[row] > 4 or height >= 1 else 1
         width, down = 1.0 / across, -(-most[row] // across)
         for k, i in enumerate(sorted(indices, key=lambda i: _natural(inside[i].name))):
             x = columns[column].x + (k % across) * width

@@ -20,7 +20,7 @@ NAN_NUMBER, POSINF_NUMBER, NEGINF_NUMBER = 256, 257, 258
 """Beyond the 256 colours of a map: what is no number."""
 
 MOST_CELLS = 1 << 20
-"""Cells of all tiles together that are sent to a browser: 2 MiB; chosen by us, well under the 5 MB that reach it fast."""
+"""Cells of all tiles together that a browser is sent: 2 MiB; ours: well under the 5 MB that arrive swiftly."""
 
 LEAST_SIDE = 4
 """Cells along the side of a tile that bounding leaves."""

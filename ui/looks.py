@@ -24,7 +24,14 @@ def _tensor(selection: Selection) -> None:
         measurements(selection)
 
 
-LOOKS: dict[str, Callable[[Selection], None]] = {TENSOR: _tensor}
+def _whole_model(selection: Selection) -> None:
+    from ui.panorama import panorama_look
+
+    with user_errors():
+        panorama_look(selection)
+
+
+LOOKS: dict[str, Callable[[Selection], None]] = {TENSOR: _tensor, "Whole model": _whole_model}
 """Every look, by the name in the URL (`?look=`), in reading order. A look draws everything below the pickers."""
 
 
