@@ -1,0 +1,171 @@
+"""Which checkpoints are versions of one model: training steps side by side, revisions, and known twins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import engine.sources
+from engine.errors import NotAllowedError, SourceError
+from engine.sources.base import Source
+from engine.sources.hub_access import is_hub_uri
+from engine.sources.hub_cache import repository_name
+from storage.records import Location
+from workflows.deployment import check_location
+from workflows.locations import describe
+
+MOST_CANDIDATES = 200
+"""Neighbours that are opened to see whether they belong; chosen by us: half a second of headers."""
+
+BEFORE_TRAINING = -1
+
+_STEP = re.compile(
+    r"(?P<before>.*?)(?P<word>checkpoint|ckpt|global_?step|steps?|epochs?|iter(?:ation)?s?|version|v)"
+    r"(?P<gap>[-_.=]?)(?P<number>\d{1,12})(?P<after>\D*)",
+    re.IGNORECASE,
+)
+"""`checkpoint-100`, `global_step200`, `run7-epoch=3.safetensors`: a word of training, and a number."""
+
+_UNTRAINED = re.compile(r"(^|[-_. ])(init|initial|untrained|random)([-_. ]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model.
+
+    Attributes:
+        label: short and unique among the versions.
+        step: a training step, epoch or the like; `BEFORE_TRAINING`; None where the name tells none.
+        location: where it is. is_known: whether the library lists it.
+    """
+
+    label: str
+    step: int | None
+    location: Location
+    is_known: bool
+
+
+def versions(current: Location, known: list[Location], open_fresh: Callable[[str], Source]) -> list[Version]:
+    """Every version of a model that is found without the network, the current one among them, in order.
+
+    Looked at are neighbours on the disk that are named after training steps, the folder above them, other revisions in
+    the hub cache, and the known locations. Versions are those with the same tensors in the same shapes.
+
+    Args:
+        current: the model. known: the library's locations. open_fresh: uri -> its checkpoint, which is closed here.
+    Returns: ordered by step; those without one come last, by name. At least the current model.
+    Raises: SourceError if the current model cannot be opened.
+    """
+    with open_fresh(current.uri) as source:
+        wanted = _signature(source)
+    by_uri = {location.uri: location for location in known}
+    found = {current.uri: (_label(current, by_uri), current)}
+    for path, label in _neighbours(current):
+        location = by_uri.get(path) or _described(path)
+        if location is not None:
+            found.setdefault(location.uri, (location.name if location.uri in by_uri else label, location))
+    size = (current.num_tensors, current.num_parameters)
+    for location in known:
+        if (location.num_tensors, location.num_parameters) == size and not is_hub_uri(location.uri):
+            found.setdefault(location.uri, (location.name, location))
+    fitting = [(label, each) for label, each in found.values() if each is current or _fits(each, open_fresh, wanted)]
+    return _ordered(fitting, set(by_uri))
+
+
+def step_of(name: str) -> int | None:
+    """The training step that a file's, folder's or model's name tells: `checkpoint-100` is 100, `tiny-init` is −1."""
+    if _UNTRAINED.search(name):
+        return BEFORE_TRAINING
+    match = _STEP.fullmatch(name)
+    return int(match["number"]) if match else None
+
+
+def _ordered(locations: list[tuple[str, Location]], known: set[str]) -> list[Version]:
+    steps = {location.uri: _step(label, location) for label, location in locations}
+
+    def rank(entry: tuple[str, Location]) -> tuple:
+        step = steps[entry[1].uri]
+        return step is None, step or 0, entry[0].lower(), entry[1].uri
+
+    taken: dict[str, int] = {}
+    result = []
+    for label, location in sorted(locations, key=rank):
+        taken[label] = taken.get(label, 0) + 1
+        unique = label if taken[label] == 1 else f"{label} ({taken[label]})"
+        result.append(Version(unique, steps[location.uri], location, location.uri in known))
+    return result
+
+
+def _step(label: str, location: Location) -> int | None:
+    """From the label, else from the path."""
+    texts = (label, *(level.name for level in _levels(Path(location.uri))))
+    return next((step for step in map(step_of, texts) if step is not None), None)
+
+
+def _levels(path: Path) -> tuple[Path, ...]:
+    """What may carry the step in its name: a folder itself; of a file also the two folders around it."""
+    return (path,) if path.is_dir() else (path, *path.parents[:2])
+
+
+def _label(current: Location, by_uri: dict[str, Location]) -> str:
+    return current.name if current.uri in by_uri else Path(current.uri).name
+
+
+def _neighbours(current: Location) -> Iterator[tuple[str, str]]:
+    """(path, label): what lies beside a checkpoint and is named like it but for a number, above it, and below it."""
+    path = Path(current.uri)
+    if is_hub_uri(current.uri) or not path.exists():
+        return
+    if path.is_dir():
+        below = [child for child in sorted(path.iterdir()) if child.is_dir() and _STEP.fullmatch(child.name)]
+        yield from ((str(child), child.name) for child in below[:MOST_CANDIDATES])
+    for level in _levels(path):
+        inside = path.relative_to(level)
+        if level.parent.name == "snapshots" and repository_name(level) is not None:
+            revisions = _revisions(level.parent.parent)
+            siblings = [(each, revisions.get(each.name, each.name[:8])) for each in sorted(level.parent.iterdir())]
+        elif pattern := _STEP.fullmatch(level.name):
+            siblings = [(each, each.name) for each in sorted(level.parent.iterdir()) if _is_like(pattern, each.name)]
+            siblings.append((level.parent, level.parent.name))
+        else:
+            continue
+        wanted = [(each / inside, label) for each, label in siblings if each != level and (each / inside).exists()]
+        yield from ((str(each), label) for each, label in wanted[:MOST_CANDIDATES])
+        return
+
+
+def _revisions(repository: Path) -> dict[str, str]:
+    """Commit -> the branch or tag that points to it, of a repository in the hub cache."""
+    folder = repository / "refs"
+    files = sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
+    return {file.read_text(encoding="utf-8", errors="replace").strip(): file.name for file in files}
+
+
+def _is_like(pattern: re.Match, name: str) -> bool:
+    other = _STEP.fullmatch(name)
+    parts = ("before", "word", "after")
+    return other is not None and all(other[part].lower() == pattern[part].lower() for part in parts)
+
+
+def _described(path: str) -> Location | None:
+    """A path that the library does not know; None if it is no checkpoint, or not for the public."""
+    try:
+        check_location(path, "added")
+        with engine.sources.open(path) as source:
+            return describe(source, "neighbour")
+    except (SourceError, NotAllowedError):
+        return None
+
+
+def _signature(source: Source) -> dict[str, tuple[int, ...]]:
+    return {info.name: info.shape for info in source.infos()}
+
+
+def _fits(location: Location, open_fresh: Callable[[str], Source], wanted: dict[str, tuple[int, ...]]) -> bool:
+    try:
+        with open_fresh(location.uri) as source:
+            return _signature(source) == wanted
+    except SourceError:
+        return False  # gone or broken since it was listed: no version to show
