@@ -21,7 +21,7 @@ class Region:
     Attributes:
         window: the rectangle, cut to the tensor.
         distribution: of its entries, exact.
-        minimum_at, maximum_at: (row, column) of the first entry, in storage order, that has the smallest and the largest
+        minimum_at, maximum_at: (row, column) of the first entry, in storage order, with the smallest and the largest
             finite value; None without a finite entry.
     """
 

@@ -1,4 +1,4 @@
-"""The heatmap of the selected tensor with its controls: colours, limits, region; the view lives in the URL."""
+"""The heatmap of the selected tensor with its controls: colours, order, edges, region; all of it lives in the URL."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import streamlit as st
 from engine.dtypes import KNOWN_TYPES
 from engine.folding import matrix_shape
 from engine.heatmaps import pool
+from engine.margins import Margins, margins
 from engine.naming import role_title
+from ui.arrangement import Arrangement, arranged, order_controls, sorting_report
 from ui.colours import colour_controls
-from ui.heatmap_canvas import CanvasState, Start, View, heatmap_canvas
+from ui.heatmap_canvas import CanvasState, Edges, Frame, Start, View, heatmap_canvas
 from ui.page import escape_markdown
+from ui.rectangle import rectangle_panel
 from ui.selection import Selection
 from workflows.wording import bytes_text, count_text
 
 CONTEXT_LINES = 24
 """Rows or columns shown on each side of a place the view jumps to; ours: enough to compare, and cells stay visible."""
+
+EDGE_TITLES = {"sums": "sum", "norms": "norm"}
+NO_EDGES = "none"
 
 
 def tensor_caption(selection: Selection) -> None:
@@ -36,18 +42,38 @@ def tensor_caption(selection: Selection) -> None:
 
 @st.fragment
 def tensor_view(selection: Selection) -> None:
-    """The canvas, its colour controls above and the region and selected weight below."""
-    shape = matrix_shape(selection.info.shape)
+    """The canvas, its controls above, and what was picked out of it below."""
     _compile_kernels()
     colours = colour_controls(selection)
+    with st.container(horizontal=False):
+        orders, edges = st.columns([2, 1])
+        with orders:
+            order_controls(_forget_places)
+        with edges:
+            _edge_control()
+    shown = arranged(selection)
+    shape = matrix_shape(shown.info.shape)
+    _forget_rectangle_of_another(selection)
     st.caption(
-        "Scroll to zoom, drag to pan, double-click to see all. Each pixel shows the **largest |w|** it covers, "
-        "so no outlier is hidden."
+        "Scroll to zoom, drag to pan, double-click to see all, hold Shift and drag to select. Each pixel shows the "
+        "**largest |w|** it covers, so no outlier is hidden."
     )
-    start = _start(shape)
-    state = heatmap_canvas(selection.source, selection.info, key="canvas", colours=colours, start=start)
+    frame = Frame(
+        rows=shown.rows,
+        columns=shown.columns,
+        edges=_edges(selection, shown),
+        rectangle=View.parse(_url_text("rectangle")),
+    )
+    start = _start(frame, shape)
+    state = heatmap_canvas(shown.source, shown.info, key="canvas", colours=colours, start=start, frame=frame)
     st.session_state["view"] = "" if state.is_full else state.view.text
+    st.session_state["rectangle"] = state.rectangle.text if state.rectangle else ""
     _below(state, shape)
+    if state.rectangle is not None:
+        norm = _margins(selection.source.fingerprint, selection.info.name, selection).norm
+        rectangle_panel(shown, state.rectangle, norm, _zoom_to_rectangle, _clear_rectangle)
+    if shown.is_sorted:
+        sorting_report(selection)
 
 
 @st.cache_resource(show_spinner="Compiling the heatmap kernels: once on this machine, some seconds …")
@@ -56,18 +82,51 @@ def _compile_kernels() -> None:
         pool(np.zeros((4, 4), kind), 2, 2)
 
 
-def _start(shape: tuple[int, int]) -> Start:
+def _edge_control() -> None:
+    choices = [*EDGE_TITLES, NO_EDGES]
+    if st.session_state.get("edges", choices[0]) not in choices:
+        st.session_state["edges"] = choices[0]  # from a bad URL
+    st.selectbox(
+        "Edges",
+        choices,
+        key="edges",
+        bind="query-params",
+        help="Beside the picture: the sum or the L2 norm of every row and every column, exact, over all of it.",
+    )
+
+
+def _edges(selection: Selection, shown: Arrangement) -> Edges | None:
+    """The sums or norms along the picture, read only when the browser asks for them."""
+    title = EDGE_TITLES.get(st.session_state.get("edges") or "sums")
+    if title is None:
+        return None
+
+    def values() -> tuple[np.ndarray, np.ndarray]:
+        found = _margins(selection.source.fingerprint, selection.info.name, selection)
+        pair = (found.row_sums, found.column_sums) if title == "sum" else (found.row_norms, found.column_norms)
+        lines = (shown.rows, shown.columns)
+        return tuple(each if x is None else each[x.numbers] for each, x in zip(pair, lines, strict=True))
+
+    return Edges(title, values)
+
+
+@st.cache_data(max_entries=16, show_spinner="Summing rows and columns …")
+def _margins(fingerprint: str, tensor: str, _selection: Selection) -> Margins:
+    return margins(_selection.source, _selection.info)
+
+
+def _start(frame: Frame, shape: tuple[int, int]) -> Start:
     """Where the canvas begins: where a table asked to jump, where a typed region says, else where the URL says."""
     jump = st.session_state.pop("jump", None)
     if jump is not None:
-        st.session_state["view_start"] = (_around(jump, shape).text, None if None in jump else jump)
-        st.session_state["view_token"] = st.session_state.get("view_token", 0) + 1
-    text, selected = st.session_state.get("view_start") or (_url_view(), None)
+        window = _around(frame.place(jump), shape)
+        _send_to(window.text, None if None in jump else jump)
+    text, selected = st.session_state.get("view_start") or (_url_text("view"), None)
     return Start(View.parse(text or ""), selected, str(st.session_state.get("view_token", 0)))
 
 
-def _url_view() -> str:
-    return st.session_state.get("view") or st.query_params.get("view", "")
+def _url_text(key: str) -> str:
+    return st.session_state.get(key) or st.query_params.get(key, "")
 
 
 def _around(place: tuple[int | None, int | None], shape: tuple[int, int]) -> View:
@@ -79,23 +138,61 @@ def _around(place: tuple[int | None, int | None], shape: tuple[int, int]) -> Vie
     return View(row_start, row_stop, column_start, column_stop)
 
 
-def _go_to_region() -> None:
-    """The person typed a region: send the canvas there."""
-    st.session_state["view_start"] = (st.session_state["view"], None)
+def _send_to(view: str, selected: tuple[int, int] | None = None) -> None:
+    """Send the canvas to a window, and mark an entry."""
+    st.session_state["view_start"] = (view, selected)
     st.session_state["view_token"] = st.session_state.get("view_token", 0) + 1
 
 
+def _go_to_region() -> None:
+    """The person typed a region."""
+    _send_to(st.session_state["view"])
+
+
+def _zoom_to_rectangle() -> None:
+    _send_to(st.session_state["rectangle"])
+
+
+def _clear_rectangle() -> None:
+    st.session_state["rectangle"] = ""
+    st.query_params.pop("rectangle", None)
+
+
+def _forget_places() -> None:
+    """In another order, the same places hold other lines: all is seen again, and nothing is selected."""
+    st.session_state["view"] = ""
+    st.session_state.pop("view_start", None)
+    st.query_params.pop("view", None)
+    _clear_rectangle()
+
+
+def _forget_rectangle_of_another(selection: Selection) -> None:
+    """A rectangle belongs to one tensor."""
+    tensor = (selection.location.uri, selection.info.name)
+    if st.session_state.get("rectangle_of", tensor) != tensor:
+        _clear_rectangle()
+    st.session_state["rectangle_of"] = tensor
+
+
 def _below(state: CanvasState, shape: tuple[int, int]) -> None:
-    region, weight = st.columns([1.4, 2], vertical_alignment="bottom")
-    with region:
-        st.text_input(
-            "Region",
-            help="First row, row after the last, first column, column after the last. Type one to go there.",
-            key="view",
-            bind="query-params",
-            on_change=_go_to_region,
-            placeholder=f"0,{shape[0]},0,{shape[1]} (everything)",
-        )
+    region, rectangle, weight = st.columns([1.2, 1.2, 1.6], vertical_alignment="bottom")
+    everything = f"0,{shape[0]},0,{shape[1]}"
+    region.text_input(
+        "Region",
+        help="First row, row after the last, first column, column after the last. Type one to go there. "
+        "Of sorted rows and columns, their places.",
+        key="view",
+        bind="query-params",
+        on_change=_go_to_region,
+        placeholder=f"{everything} (everything)",
+    )
+    rectangle.text_input(
+        "Selected rectangle",
+        help="Hold Shift and drag on the picture, or type it as a region is typed: its statistics appear below.",
+        key="rectangle",
+        bind="query-params",
+        placeholder="Shift and drag",
+    )
     with weight:
         if state.selected is None:
             st.caption("Click a weight to keep its exact value here.")

@@ -9,7 +9,7 @@ import engine.sources
 from engine.colour_limits import colour_limits
 from engine.colour_scales import linear_scale
 from ui.colours import Colours
-from ui.heatmap_canvas import Start, View, heatmap_canvas
+from ui.heatmap_canvas import Frame, Start, View, heatmap_canvas
 
 st.set_page_config(layout="wide")
 source = engine.sources.open(Path(os.environ["WEIGHTSCOPE_DATA"]) / "model.safetensors")
@@ -24,7 +24,7 @@ def canvas(name: str) -> None:
     is_jump = st.session_state["token"] > 0
     view = View(100, 120, 10, 30) if is_jump else View.parse(st.query_params.get("v", ""))
     start = Start(view, (110, 20) if is_jump else None, str(st.session_state["token"]))
-    state = heatmap_canvas(source, info, key=f"canvas-{name}", colours=colours, start=start, height=420)
+    state = heatmap_canvas(source, info, key=f"canvas-{name}", colours=colours, start=start, frame=Frame(height=420))
     st.text(f"{name} view {state.view.text}")
     if state.selected is not None:
         st.text(f"{name} selected {state.selected.row} {state.selected.column} {state.selected.text}")

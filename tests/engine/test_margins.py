@@ -11,8 +11,9 @@ from engine.folding import matrix_shape
 from engine.margins import margins
 
 KINDS = [
-    np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, np.int8, np.int64, np.uint8, np.bool_
-]  # fmt: skip
+    *(np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn),
+    *(np.int8, np.int64, np.uint8, np.bool_),
+]
 
 
 def expected(array):
@@ -53,9 +54,7 @@ def test_nan_and_infinities_enter_no_sum(tmp_path, write_safetensors):
             assert found.row_norms.tolist() == [np.sqrt(5), 0] and found.norm == pytest.approx(np.sqrt(5), rel=1e-15)
 
 
-def test_the_numbers_do_not_depend_on_the_threads_nor_on_how_the_tensor_is_cut(
-    tmp_path, write_safetensors, monkeypatch
-):
+def test_the_numbers_do_not_depend_on_the_threads_nor_on_the_cut(tmp_path, write_safetensors, monkeypatch):
     array = np.random.default_rng(2).standard_normal((400, 700), dtype=np.float32)
     monkeypatch.setattr("engine.margins.READ_BYTES", 50_000)
     with engine.sources.open(write_safetensors(tmp_path / "m.safetensors", {"w": array})) as source:

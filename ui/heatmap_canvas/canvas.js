@@ -21,18 +21,20 @@ class HeatmapCanvas {
   }
 
   // A message from the server, a rerun of the page, or another theme.
-  receive({ data, setStateValue }) {
+  receive({ data, setStateValue, setTriggerValue }) {
     this.send = setStateValue;
+    this.trigger = setTriggerValue;
     this.theme = readTheme(this.root);
     if (data !== this.data) this.take(decodeMessage(data));
     this.data = data;
     this.resize();
   }
 
-  take({ header, tiles }) {
+  take({ header, tiles, lists }) {
     const [rows, columns] = header.matrix;
     if (!this.header || header.tensor_id !== this.header.tensor_id) {
       this.tiles = [];
+      this.takeLines({});
       this.contents = null;
       this.hide();
       this.view = new View(rows, columns);
@@ -45,9 +47,13 @@ class HeatmapCanvas {
     this.palette = new Palette(header);
     this.selected = header.selected;
     for (const tile of tiles) this.keep(tile);
+    if (lists.row_numbers || lists.column_numbers) this.takeLines(lists);
     this.isEmpty = rows === 0 || columns === 0;
+    this.takeEdges(header, lists);
+    this.takeRectangle(header);
     this.describe();
-    if (!this.overview() && !this.isEmpty) this.ask(0); // the page kept its state, but this canvas is new
+    // The page kept its state, but this canvas is new; or it stands, and its edges may be read now.
+    if (!this.isEmpty && (!this.overview() || this.lacksEdges())) this.ask(0);
   }
 
   // The overview stays; of the others the latest few, in the order they are drawn: the finest on top.
@@ -75,7 +81,8 @@ class HeatmapCanvas {
     this.boxHeight = height;
     this.root.dataset.shape = matrix.join(",");
     this.root.dataset.tileSeq = this.header.answers;
-    this.root.dataset.selected = this.selected ? this.selected.slice(0, 2).join(",") : "";
+    const named = this.selected && [this.number("row", this.selected[0]), this.number("column", this.selected[1])];
+    this.root.dataset.selected = named ? named.join(",") : "";
     this.contents = this.overview() ? this.overview().contents() : this.contents;
     const found = this.contents ? this.contents.specials : [false, false, false];
     const legend = this.find(".legend");
@@ -96,13 +103,19 @@ class HeatmapCanvas {
     if (width === 0) return; // hidden; the observer calls again when it is shown
     const [rows, columns] = this.header.matrix;
     this.ratio = window.devicePixelRatio || 1;
-    const fitted = this.isEmpty ? null : fitPlot(rows, columns, width, this.boxHeight);
-    const height = this.isEmpty ? 120 : Math.min(this.boxHeight, Math.max(60, fitted.height) + MARGIN.top + MARGIN.bottom);
+    const beside = this.edgeAxes(), room = EDGE + EDGE_GAP;
+    this.margin = { ...MARGIN };
+    if (beside.column) this.margin.top += room;
+    if (beside.row) this.margin.bar += room;
+    if (beside.row) this.margin.right += room;
+    const { margin, boxHeight } = this;
+    const fitted = this.isEmpty ? null : fitPlot(rows, columns, width, boxHeight, margin);
+    const height = this.isEmpty ? 120 : Math.min(boxHeight, Math.max(60, fitted.height) + margin.top + margin.bottom);
     this.plot = fitted;
     this.stage.style.height = `${height}px`;
     const pixels = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1]) [this.canvas.width, this.canvas.height] = pixels;
-    if (this.hover) this.point(this.lastPoint); // finer numbers may have come
+    if (this.hover || this.hoverEdge) this.point(this.lastPoint); // finer numbers may have come
     this.draw();
     if (this.isCoarse() && this.wanted() !== this.asked) this.ask(QUIET_MS); // once: the answer is bounded
   }
@@ -138,7 +151,8 @@ class HeatmapCanvas {
     if (this.isEmpty) return;
     const [r0, r1, c0, c1] = this.view.whole();
     const { rows, columns } = this.view;
-    this.find(".window").textContent = `${spanText("row", [r0, r1])} of ${grouped(rows)} · ${spanText("column", [c0, c1])} of ${grouped(columns)}`;
+    const spans = [this.windowText("row", [r0, r1], rows), this.windowText("column", [c0, c1], columns)];
+    this.find(".window").textContent = spans.join(" · ");
     const tile = this.finest();
     let step = [1, 1];
     if (tile) {
@@ -153,6 +167,7 @@ class HeatmapCanvas {
     data.view = [r0, r1, c0, c1].join(",");
     data.exact = String(isExact);
     data.pending = String(Boolean(this.timer) || this.header.answers < this.sequence);
+    data.edges = this.edges ? this.edges.title : "";
     data.plot = [this.plot.x, this.plot.y, this.plot.width, this.plot.height].map((n) => n.toFixed(1)).join(",");
   }
 
@@ -179,11 +194,13 @@ class HeatmapCanvas {
     this.timer = 0;
     this.sequence += 1;
     this.asked = this.wanted();
+    if (this.header.edges) this.askedEdges = this.header.view_id + this.header.edges.id;
     this.send("view", {
       view_id: this.header.view_id,
       ...JSON.parse(this.asked),
       sequence: this.sequence,
       overview: this.overview() ? this.header.tensor_id : "",
+      edges: this.edges ? this.edges.id : "",
     });
   }
 
@@ -201,7 +218,7 @@ class HeatmapCanvas {
   }
 }
 
-Object.assign(HeatmapCanvas.prototype, Gestures);
+Object.assign(HeatmapCanvas.prototype, Lines, EdgeStrips, Rectangle, Gestures);
 
 export default function (component) {
   const { parentElement } = component;

@@ -1,18 +1,18 @@
 // Where things are: the plot in its box, the window of the matrix it shows, and the numbers along its axes.
 
-const MARGIN = { left: 62, right: 84, top: 10, bottom: 26 };
+const MARGIN = { left: 62, right: 84, top: 10, bottom: 26, bar: 16 }; // bar: from the plot to the colour bar
 const LARGEST_CELL = 96; // CSS pixels: a vector is a thick stripe, not a wall
 const LEAST_SHARE = 0.5; // of the box, along both axes, that square cells must fill to be preferred
 
 // The plot's rectangle: square cells where the matrix then fills at least half of the box each way, else the whole box.
-function fitPlot(rows, columns, boxWidth, boxHeight) {
-  const width = Math.max(40, boxWidth - MARGIN.left - MARGIN.right);
-  const height = Math.max(40, boxHeight - MARGIN.top - MARGIN.bottom);
+function fitPlot(rows, columns, boxWidth, boxHeight, margin) {
+  const width = Math.max(40, boxWidth - margin.left - margin.right);
+  const height = Math.max(40, boxHeight - margin.top - margin.bottom);
   const side = Math.min(width / columns, height / rows);
   const isSquare = columns * side >= LEAST_SHARE * width && rows * side >= LEAST_SHARE * height;
   const extent = (count, room) => Math.min(isSquare ? count * side : room, count * LARGEST_CELL);
   const [plotWidth, plotHeight] = [extent(columns, width), extent(rows, height)];
-  return { x: MARGIN.left + (width - plotWidth) / 2, y: MARGIN.top, width: plotWidth, height: plotHeight };
+  return { x: margin.left + (width - plotWidth) / 2, y: margin.top, width: plotWidth, height: plotHeight };
 }
 
 class View {

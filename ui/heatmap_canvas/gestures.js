@@ -16,6 +16,7 @@ const Gestures = {
     this.find(".in").onclick = () => this.step(1.6);
     this.find(".out").onclick = () => this.step(1 / 1.6);
     this.find(".fit").onclick = () => this.fit();
+    this.find(".select").onclick = () => this.toggleSelecting();
   },
 
   share(event) {
@@ -46,6 +47,9 @@ const Gestures = {
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
     this.origin = this.pointers.size === 1 ? [event.offsetX, event.offsetY] : null;
+    const isBand = this.origin && (event.shiftKey || this.isSelecting) && this.isInside(this.share(event));
+    this.band = null; // a second finger moves the picture instead
+    if (isBand) this.beginBand(this.origin);
   },
 
   onMove(event) {
@@ -58,6 +62,10 @@ const Gestures = {
     const now = [event.offsetX, event.offsetY];
     if (this.origin && Math.hypot(now[0] - this.origin[0], now[1] - this.origin[1]) <= CLICK_SLACK) return;
     this.origin = null;
+    if (this.band) {
+      this.stretchBand(now);
+      return;
+    }
     this.canvas.classList.add("dragging");
     this.hide();
     if (this.pointers.size === 2) this.pinch(event.pointerId, before, now);
@@ -83,12 +91,13 @@ const Gestures = {
     this.pointers.delete(event.pointerId);
     this.canvas.classList.remove("dragging");
     this.origin = null;
-    if (this.isEmpty) return;
+    if (this.isEmpty || (this.band && this.endBand())) return;
     this.point(event);
     if (isClick && this.hover) this.select(this.hover);
   },
 
   onCancel(event) {
+    this.band = null;
     this.pointers.delete(event.pointerId);
     this.canvas.classList.remove("dragging");
     this.origin = null;
@@ -115,7 +124,8 @@ const Gestures = {
       _: () => this.step(1 / 1.6),
       0: () => this.fit(),
       Home: () => this.fit(),
-      Escape: () => this.selected && this.select(null),
+      s: () => this.toggleSelecting(),
+      Escape: () => (this.rectangle ? this.setRectangle(null) : this.selected && this.select(null)),
     };
     if (!actions[event.key]) return;
     event.preventDefault();
@@ -143,7 +153,7 @@ const Gestures = {
   },
 
   hide() {
-    this.hover = null;
+    this.hover = this.hoverEdge = null;
     this.find(".tip").hidden = true;
     this.root.dataset.hover = "";
   },
@@ -154,8 +164,11 @@ const Gestures = {
     const share = this.share(event);
     if (!this.isInside(share)) {
       this.leave();
+      this.hoverEdge = this.edgeAt(event);
+      if (this.hoverEdge) this.showEdgeTip(event);
       return;
     }
+    this.hoverEdge = null;
     const { view, plot } = this;
     const row = view.r0 + share[1] * (view.r1 - view.r0), column = view.c0 + share[0] * (view.c1 - view.c0);
     const tile = [...this.tiles].reverse().find((t) => t.holds(row, column));
@@ -168,8 +181,7 @@ const Gestures = {
 
   showTip(event) {
     const { rows, columns, value, text, isExact } = this.hover;
-    const tip = this.find(".tip");
-    this.find(".place").textContent = `${spanText("row", rows)} · ${spanText("column", columns)}`;
+    this.find(".place").textContent = `${this.linesText("row", rows)} · ${this.linesText("column", columns)}`;
     this.find(".value b").textContent = text;
     this.find(".value .swatch").style.background = this.palette.css(value);
     const kind = Number.isFinite(value) ? "largest |w|" : "at least one such entry";
@@ -177,11 +189,17 @@ const Gestures = {
     const special = value !== value ? "not a number" : Number.isFinite(value) ? "" : "infinite";
     this.find(".note").textContent = isExact ? special : pooled;
     this.find(".note").hidden = isExact && !special;
+    this.placeTip(event);
+    this.root.dataset.hover = JSON.stringify({ rows, columns, value: text, exact: isExact });
+  },
+
+  // Beside the pointer, where the stage has room.
+  placeTip(event) {
+    const tip = this.find(".tip");
     tip.hidden = false;
     const gap = 14, { clientWidth, clientHeight } = this.stage;
     const left = event.offsetX + gap + tip.offsetWidth > clientWidth ? event.offsetX - gap - tip.offsetWidth : event.offsetX + gap;
     const top = event.offsetY + gap + tip.offsetHeight > clientHeight ? event.offsetY - gap - tip.offsetHeight : event.offsetY + gap;
     tip.style.transform = `translate(${Math.max(2, left)}px, ${Math.max(2, top)}px)`;
-    this.root.dataset.hover = JSON.stringify({ rows, columns, value: text, exact: isExact });
   },
 };

@@ -1,4 +1,4 @@
-// The message of message.py, read back: {header, tiles: [{id, rows, columns, shape, values, stored}]}.
+// The message of message.py, read back: {header, tiles: [{id, rows, columns, shape, values, stored}], lists: {name: numbers}}.
 
 function decodeMessage(data) {
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
@@ -13,7 +13,11 @@ function decodeMessage(data) {
       stored: tile.stored ? decodeStored(arrays, tile.stored, count) : null,
     };
   });
-  return { header, tiles };
+  const lists = {};
+  for (const [name, [encoding, offset, count]] of Object.entries(header.lists)) {
+    lists[name] = new { f32: Float32Array, i32: Int32Array }[encoding](arrays, offset, count);
+  }
+  return { header, tiles, lists };
 }
 
 function decodeValues(buffer, [encoding, offset], count) {

@@ -14,11 +14,13 @@ function paint(state) {
   context.clip();
   for (const tile of state.tiles) if (tile.meets(view)) paintTile(context, tile, state);
   paintMarks(context, state);
+  paintRectangle(context, state);
   context.restore();
   context.strokeStyle = theme.border;
   context.lineWidth = 1;
   context.strokeRect(plot.x - 0.5, plot.y - 0.5, plot.width + 1, plot.height + 1);
   paintAxes(context, state);
+  paintEdges(context, state);
   paintPosition(context, state);
   paintColourBar(context, state, palette);
 }
@@ -82,7 +84,8 @@ function outlined(context, theme, stroke) {
   stroke();
 }
 
-function paintAxes(context, { plot, view, theme }) {
+function paintAxes(context, state) {
+  const { plot, view, theme } = state;
   context.font = `11px ${theme.font}`;
   context.fillStyle = theme.text;
   context.strokeStyle = theme.border;
@@ -91,14 +94,14 @@ function paintAxes(context, { plot, view, theme }) {
   context.textBaseline = "middle";
   for (const row of ticks(view.r0, view.r1, plot.height, 30)) {
     const at = plot.y + ((row + 0.5 - view.r0) / (view.r1 - view.r0)) * plot.height;
-    context.fillText(grouped(row), plot.x - 12, at);
+    context.fillText(grouped(state.number("row", row)), plot.x - 12, at);
     line(context, plot.x - 8, at, plot.x - 5, at);
   }
   context.textAlign = "center";
   context.textBaseline = "top";
   for (const column of ticks(view.c0, view.c1, plot.width, 58)) {
     const at = plot.x + ((column + 0.5 - view.c0) / (view.c1 - view.c0)) * plot.width;
-    context.fillText(grouped(column), at, plot.y + plot.height + 11);
+    context.fillText(grouped(state.number("column", column)), at, plot.y + plot.height + 11);
     line(context, at, plot.y + plot.height + 5, at, plot.y + plot.height + 8);
   }
   context.globalAlpha = 1;
@@ -124,50 +127,11 @@ function paintPosition(context, { plot, view, theme }) {
   thumb(Math.min(plot.x + share(view.c0, view.columns, plot.width), plot.x + plot.width - 3), plot.y + plot.height + 1, width, 3);
 }
 
-function paintColourBar(context, { plot, hover, theme, contents }, palette) {
-  const x = plot.x + plot.width + 16, width = 12, height = Math.max(plot.height, 60), y = plot.y;
-  for (let k = 0; k < height; k++) {
-    context.fillStyle = palette.css(palette.valueAt(1 - (k + 0.5) / height));
-    context.fillRect(x, y + k, width, 1.5);
-  }
-  context.strokeStyle = theme.border;
-  context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
-  context.font = `11px ${theme.font}`;
-  context.fillStyle = theme.text;
-  context.textAlign = "left";
-  context.textBaseline = "middle";
-  const count = height < 120 ? 3 : 5;
-  for (let k = 0; k < count; k++) {
-    const share = k / (count - 1);
-    const value = palette.valueAt(1 - share);
-    const at = Math.min(Math.max(y + share * height, y + 5), y + height - 5);
-    const isBeyond = contents && ((k === 0 && contents.most > value) || (k === count - 1 && contents.least < value));
-    const sign = isBeyond ? (k === 0 ? "≥ " : "≤ ") : "";
-    context.fillText(sign + short(value), x + width + 8, at);
-    line(context, x + width + 1, y + share * height, x + width + 4, y + share * height);
-  }
-  if (!hover || !Number.isFinite(hover.value)) return;
-  const share = 1 - palette.position(hover.value);
-  context.beginPath();
-  context.moveTo(x - 1, y + share * height);
-  context.lineTo(x - 7, y + share * height - 4);
-  context.lineTo(x - 7, y + share * height + 4);
-  context.closePath();
-  context.fillStyle = theme.text;
-  context.fill();
-}
-
 function line(context, x0, y0, x1, y1) {
   context.beginPath();
   context.moveTo(x0, y0);
   context.lineTo(x1, y1);
   context.stroke();
-}
-
-function short(value) {
-  if (value === 0 || Math.abs(value) < 1e-300) return "0";
-  const text = value.toPrecision(3);
-  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(Number(text)) : Number(text).toExponential();
 }
 
 function readTheme(element) {

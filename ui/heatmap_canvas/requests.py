@@ -51,7 +51,7 @@ class AskedView:
 
     Attributes:
         view: the window. height, width: of the plot in device pixels. sequence: number of the request, echoed.
-        overview: id of the overview the browser still holds; "" if none.
+        overview, edges: ids of the overview and of the edges the browser still holds; "" if none.
     """
 
     view: View
@@ -59,6 +59,7 @@ class AskedView:
     width: int
     sequence: int
     overview: str
+    edges: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def asked_view(raw: object, view_id: str) -> AskedView | None:
     height, width = (min(max(int(n), LEAST_PIXELS), MOST_PIXELS) for n in size)
     sequence = _numbers([raw.get("sequence")], 1)
     view = View(math.floor(window[0]), math.ceil(window[1]), math.floor(window[2]), math.ceil(window[3]))
-    return AskedView(view, height, width, int(sequence[0]) if sequence else 0, str(raw.get("overview")))
+    number = int(sequence[0]) if sequence else 0
+    return AskedView(view, height, width, number, str(raw.get("overview")), str(raw.get("edges")))
 
 
 def asked_cell(raw: object, view_id: str) -> AskedCell | None:
@@ -87,6 +89,27 @@ def asked_cell(raw: object, view_id: str) -> AskedCell | None:
         return None
     window = _numbers(raw.get("window"), 4)
     return AskedCell(None if window is None else Viewport(*(int(n) for n in window)))
+
+
+@dataclass(frozen=True)
+class AskedRectangle:
+    """A rectangle the person drew; `rectangle` is None when they took it away."""
+
+    rectangle: View | None
+
+
+def asked_rectangle(raw: object, view_id: str) -> AskedRectangle | None:
+    """The rectangle just drawn; None if none was drawn now, on this tensor, or it makes no sense."""
+    if not isinstance(raw, dict) or raw.get("view_id") != view_id:
+        return None
+    if raw.get("window") is None:
+        return AskedRectangle(None)
+    window = _numbers(raw.get("window"), 4)
+    if window is None:
+        return None
+    row_start, row_stop, column_start, column_stop = (int(n) for n in window)
+    is_window = 0 <= row_start < row_stop and 0 <= column_start < column_stop
+    return AskedRectangle(View(row_start, row_stop, column_start, column_stop)) if is_window else None
 
 
 def tile_window(view: View, shape: tuple[int, int], asked: AskedView | None, default: tuple[int, int]) -> Viewport:

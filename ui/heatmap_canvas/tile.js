@@ -41,9 +41,30 @@ class Palette {
   }
 
   css(value) {
-    const c = this.colour(value);
-    return `rgb(${c & 255} ${(c >> 8) & 255} ${(c >> 16) & 255})`;
+    return packedCss(this.colour(value));
   }
+
+  cssOf(number) {
+    return packedCss(this.packed[number]);
+  }
+
+  // The colour bar, one pixel wide, the high end on top; kept, because it is drawn with every frame.
+  strip(height) {
+    if (!this.bar || this.bar.height !== height) {
+      this.bar = document.createElement("canvas");
+      [this.bar.width, this.bar.height] = [1, height];
+      const context = this.bar.getContext("2d");
+      for (let k = 0; k < height; k++) {
+        context.fillStyle = this.cssOf(Math.min(255, Math.floor((1 - (k + 0.5) / height) * 256)));
+        context.fillRect(0, k, 1, 1);
+      }
+    }
+    return this.bar;
+  }
+}
+
+function packedCss(c) {
+  return `rgb(${c & 255} ${(c >> 8) & 255} ${(c >> 16) & 255})`;
 }
 
 // Whether a wins over b in a pooled cell: NaN, then the larger magnitude, then the positive one; as engine.pooling.
