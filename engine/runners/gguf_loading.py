@@ -21,9 +21,10 @@ _SMALLEST_BITS = 4.5
 """Of a weight of the common quantised files (Q4_0); what the decoded size is estimated from."""
 
 
-def load_gguf_network(checkpoint: Checkpoint, loading: Loading) -> PreTrainedModel:
+def load_gguf_network(checkpoint: Checkpoint, loading: Loading, **options) -> PreTrainedModel:
     """The model with its weights decoded to one float type: float32, unless another is asked for or memory is short.
 
+    Args: options: further ones of `from_pretrained`.
     Raises: RunnerError as `load_network`.
     """
     import torch
@@ -50,6 +51,7 @@ def load_gguf_network(checkpoint: Checkpoint, loading: Loading) -> PreTrainedMod
             quantization_config=GgufConfig(dequantize=True),  # no kernels are fetched from anywhere
             output_loading_info=True,
             **SAFELY,
+            **options,
         )
         check_complete(name, report, is_bare=False)
         if not all(torch.isfinite(tensor).all() for tensor in model.buffers()):

@@ -79,7 +79,7 @@ RUNNERS: tuple[RunnerKind, ...] = (
 """The first that is installed is taken."""
 
 
-_LOADING = threading.Lock()
+LOADING = threading.Lock()
 """One model is loaded at a time: transformers' lazy modules break when two threads import them for the first time."""
 
 
@@ -107,7 +107,7 @@ def load(
     if row is None:
         needed = ", ".join(sorted({row.requires for row in rows})) or "a runner that does not exist yet"
         raise RunnerError(f"{task} from {able.kind} files needs {needed}.", f"pip install {needed}")
-    with _LOADING:
+    with LOADING:
         started = time.perf_counter()
         runner = row.maker(checkpoint, task, Loading(device, dtype))
     runner.facts = replace(runner.facts, load_s=time.perf_counter() - started)

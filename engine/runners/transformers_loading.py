@@ -31,10 +31,10 @@ class Loading:
     dtype: str = "auto"
 
 
-def load_network(checkpoint: Checkpoint, auto_class: str, loading: Loading) -> PreTrainedModel:
+def load_network(checkpoint: Checkpoint, auto_class: str, loading: Loading, **options) -> PreTrainedModel:
     """The model with its weights, in evaluation mode, on its device.
 
-    Args: auto_class: of transformers, "AutoModel", "AutoModelForCausalLM", …
+    Args: auto_class: of transformers, "AutoModel", "AutoModelForCausalLM", … options: further ones of `from_pretrained`.
     Raises: RunnerError if a file is missing or broken, the architecture is unknown, memory is short, or the checkpoint
         lacks tensors that the task needs (transformers would fill them with random numbers and only warn).
     """
@@ -55,6 +55,7 @@ def load_network(checkpoint: Checkpoint, auto_class: str, loading: Loading) -> P
                 use_safetensors=True if is_safe else None,
                 output_loading_info=True,
                 **SAFELY,
+                **options,
             )
         check_complete(name, report, is_bare=auto_class == "AutoModel")
         return model.to(device).eval()
