@@ -3,7 +3,7 @@
 A head moves information from one position to another. Its QK circuit says where it looks, its OV circuit what it
 carries. With a linear layer's weights, y = W·x, and everything in one head,
 
-    QK = W_Qᵀ W_K   (model × model): the score of query vector x and key vector y is xᵀ QK y (before the scaling by 1/√d),
+    QK = W_Qᵀ W_K   (model × model): query vector x and key vector y score xᵀ QK y (before the scaling by 1/√d),
     OV = W_O W_V    (model × model): what head output is added for a vector x that is looked at.
 
 Both have rank at most d, the width of the head. They leave out biases, the norm before the attention, and norms of

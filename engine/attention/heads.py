@@ -204,8 +204,9 @@ def _counted(
     ):
         said = f"{counts.heads} heads" if counts.heads else "heads"
         said += f" of width {counts.width}" if counts.width else ""
+        found = f"{queries} query, {keys} key and {values} value features"
         raise MeasureError(
-            f"{block.title} cannot be split into {said}: it has {queries} query, {keys} key and {values} value features.",
+            f"{block.title} cannot be split into {said}: it has {found}.",
             "Give another width of a head, if the config is wrong; some models gate their queries, which is not split.",
         )
     return Heads(block, heads, kv_heads, width, values // kv_heads, is_turned, layout, counts.origin)

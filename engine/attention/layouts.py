@@ -45,12 +45,13 @@ LAYOUTS: tuple[FusedLayout, ...] = (
     FusedLayout("codegen", 4, order="qvk"),
     FusedLayout("chatglm", 1, needs="multi_query_attention"),
     FusedLayout(
-        "gpt_neox gpt_neox_japanese bloom falcon refinedweb refinedwebmodel gpt_bigcode persimmon internlm2 deberta chatglm",
+        "gpt_neox gpt_neox_japanese bloom falcon refinedweb refinedwebmodel gpt_bigcode persimmon internlm2 deberta "
+        "chatglm",
         None,
     ),
     FusedLayout(
-        "gpt2 openai-gpt imagegpt decision_transformer phi3 phi4mm qwen mpt dbrx openelm modernbert nomic_bert vit swin "
-        "beit data2vec-vision sam clip",
+        "gpt2 openai-gpt imagegpt decision_transformer phi3 phi4mm qwen mpt dbrx openelm modernbert nomic_bert vit "
+        "swin beit data2vec-vision sam clip",
         1,
     ),
     FusedLayout("", None, module=r"query_key_value", is_certain=False),

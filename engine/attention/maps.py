@@ -16,8 +16,8 @@ import numpy as np
 def entropy(maps: np.ndarray) -> np.ndarray:
     """Mean over the queries of −Σⱼ A[i, j] log₂ A[i, j]: how many bits it takes to say where a head looks.
 
-    Args: maps: (..., queries, keys). Rows are divided by their sum first (models with attention sinks give less than 1);
-        rows without any attention are left out.
+    Args: maps: (..., queries, keys). Rows are divided by their sum first (models with attention sinks give less than
+        1); rows without any attention are left out.
     Returns: (...,) float64, 0 (one key each) … log₂ keys (all keys alike); NaN for a map without attention.
     """
     weights = np.asarray(maps, np.float64)

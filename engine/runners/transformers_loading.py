@@ -34,7 +34,9 @@ class Loading:
 def load_network(checkpoint: Checkpoint, auto_class: str, loading: Loading, **options) -> PreTrainedModel:
     """The model with its weights, in evaluation mode, on its device.
 
-    Args: auto_class: of transformers, "AutoModel", "AutoModelForCausalLM", … options: further ones of `from_pretrained`.
+    Args:
+        auto_class: of transformers, "AutoModel", "AutoModelForCausalLM", …
+        options: further ones of `from_pretrained`.
     Raises: RunnerError if a file is missing or broken, the architecture is unknown, memory is short, or the checkpoint
         lacks tensors that the task needs (transformers would fill them with random numbers and only warn).
     """
