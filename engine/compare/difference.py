@@ -18,6 +18,9 @@ TOLERANCE = 1e-5
 """|Δ| up to which an entry counts as unchanged, where nobody asks for another; chosen by us: a hundredth of the step of
 bfloat16 at a usual weight of 0.1, and what `torch.allclose` and most reports of sparse updates take or come near to."""
 
+NEAR = 0.5
+"""‖Δ‖ / ‖A‖ up to which the cosine is taken from ‖Δ‖; chosen by us: both ways are good to 1e-8 there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -31,7 +34,7 @@ class Difference:
         num_above: pairs with |Δ| > tolerance. num_flips: pairs of which one is above zero and the other below.
         num_nan_a, num_inf_a, num_nan_b, num_inf_b: entries that are no finite number, on either side.
         num_excluded: pairs with such an entry; they count as changed or not, and in nothing else.
-        l2_a, l2_b, l2_delta: Frobenius norms of A, B and Δ over the finite pairs.
+        l2_a, l2_b, l2_delta: Frobenius norms of A, B and Δ over the finite pairs. product: ⟨A, B⟩ over them.
         max_abs: the largest |Δ|, NaN if there is no finite pair; row, column: where it is (the first of equals), as a
             matrix (`engine.folding`); None if all Δ are 0.
         tolerance: the one used.
@@ -50,6 +53,7 @@ class Difference:
     l2_a: float
     l2_b: float
     l2_delta: float
+    product: float
     max_abs: float
     row: int | None
     column: int | None
@@ -81,12 +85,17 @@ class Difference:
     def one_minus_cosine(self) -> float:
         """1 − cos(A, B), 0 (same direction) … 2; NaN if either is zero.
 
-        (‖Δ‖² − (‖A‖ − ‖B‖)²) / (2 ‖A‖ ‖B‖), which keeps its digits where A and B are close; 1 − ⟨A, B⟩/… loses them.
+        (‖Δ‖² − (‖A‖ − ‖B‖)²) / (2 ‖A‖ ‖B‖), which keeps its digits where A and B are close, as 1 − ⟨A, B⟩ / (‖A‖ ‖B‖)
+        does not; where they are far apart it is the other way round.
         """
         if not self.l2_a or not self.l2_b:
             return math.nan
         ratio, delta = self.l2_b / self.l2_a, self.l2_delta / self.l2_a  # so that no square overflows
-        return min(max((delta - abs(1 - ratio)) * (delta + abs(1 - ratio)) / (2 * ratio), 0.0), 2.0)
+        if delta > NEAR:
+            found = 1 - self.product / self.l2_a / self.l2_b
+        else:
+            found = (delta - abs(1 - ratio)) * (delta + abs(1 - ratio)) / (2 * ratio)
+        return min(max(found, 0.0), 2.0)
 
 
 METRICS: dict[str, str] = {
@@ -152,7 +161,7 @@ class DifferenceSum:
     ) -> None:
         self._tolerance, self._threads, self._on_bytes = tolerance, num_threads(threads), on_bytes
         self._count, self._is_bitwise = 0, True
-        self._sums, self._counts = np.zeros(3), np.zeros(8, np.int64)
+        self._sums, self._counts = np.zeros(4), np.zeros(8, np.int64)
         self._largest, self._place = -1.0, -1
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
@@ -164,13 +173,13 @@ class DifferenceSum:
         cuts = spans(a.size, max(a.itemsize, b.itemsize))
 
         def task(start: int, stop: int) -> tuple[np.ndarray, np.ndarray, int]:
-            sums, counts, largest = np.zeros(4), np.zeros(8, np.int64), np.full(1, -1, np.int64)
+            sums, counts, largest = np.zeros(5), np.zeros(8, np.int64), np.full(1, -1, np.int64)
             for at, p, q in _pieces(staged, flat_a, flat_b, start, stop):
                 staged.add(p, q, at, self._tolerance, sums, counts, largest)
             return sums, counts, int(largest[0])
 
         for size, (sums, counts, place) in in_order(task, cuts, self._threads):
-            self._sums += sums[:3]
+            self._sums += sums[:4]
             self._counts += counts
             self._keep_largest(flat_a, flat_b, place, first)
             if self._on_bytes is not None:
@@ -194,7 +203,8 @@ class DifferenceSum:
             num_excluded=excluded,
             l2_a=math.sqrt(self._sums[0]),
             l2_b=math.sqrt(self._sums[1]),
-            l2_delta=math.sqrt(self._sums[2]),
+            l2_delta=math.sqrt(self._sums[3]),
+            product=float(self._sums[2]),
             max_abs=self._largest if self._place >= 0 else 0.0 if self._count > excluded else math.nan,
             row=place[0],
             column=place[1],

@@ -95,19 +95,22 @@ def _compiled_bit_counts(a, b):
 
 @njit(error_model="numpy", fastmath=_FAST)
 def _float_sums(a, b, tolerance):
-    """(Σa², Σb², Σ(b − a)², the bits of the largest |b − a|, how many |b − a| exceed the tolerance)."""
-    a2, b2, d2, largest, above = np.float32(0), np.float32(0), np.float32(0), np.int32(0), np.int32(0)
+    """(Σa², Σb², Σab, Σ(b − a)², the largest |b − a|, how many |b − a| exceed the tolerance)."""
+    a2, b2, ab, d2 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    largest, above = np.int32(0), np.int32(0)
     limit = np.float32(tolerance).view(np.int32)
     for k in range(a.size):
         x, y = _value(a[k]), _value(b[k])
         d = np.float32(y - x)
         a2 += x * x
         b2 += y * y
+        ab += x * y
         d2 += d * d
         magnitude = np.int32(d.view(np.int32) & np.int32(0x7FFFFFFF))
         largest = np.int32(max(largest, magnitude))
         above = np.int32(above + np.int32(magnitude > limit))
-    return np.float64(a2), np.float64(b2), np.float64(d2), np.int32(largest).view(np.float32), np.int64(above)
+    extreme = np.int32(largest).view(np.float32)
+    return np.float64(a2), np.float64(b2), np.float64(ab), np.float64(d2), extreme, np.int64(above)
 
 
 @njit(error_model="numpy")
@@ -138,11 +141,12 @@ def _careful_sums(a, b, first, tolerance, sums, counts, largest):
             d = y - x
             sums[0] += x * x
             sums[1] += y * y
-            sums[2] += d * d
+            sums[2] += x * y
+            sums[3] += d * d
             counts[ABOVE] += abs(d) > tolerance
             counts[FLIPS] += (x < 0 < y) or (y < 0 < x)
-            if abs(d) > sums[3]:
-                sums[3] = abs(d)
+            if abs(d) > sums[4]:
+                sums[4] = abs(d)
                 largest[0] = first + k
 
 
@@ -165,14 +169,14 @@ def add_difference(a, b, first, tolerance, sums, counts, largest):
     Args:
         a, b: (n,) bit patterns: uint16 of bfloat16, int16 of half precision, uint32 of single precision.
         first: place of a[0] in the tensor. tolerance: |b − a| above it counts as changed by more than rounding.
-        sums: (4,) Σa², Σb², Σ(b − a)² and the largest |b − a|, of pairs that are both finite.
+        sums: (5,) Σa², Σb², Σab, Σ(b − a)² and the largest |b − a|, of pairs that are both finite.
         counts: (NUM_COUNTS,); see the constants. largest: (1,) place of the first largest |b − a|, or −1.
     """
     for start in range(0, a.size, BLOCK):
         stop = min(start + BLOCK, a.size)
         p, q = a[start:stop], b[start:stop]
         changed, flips = _bit_counts(p, q)
-        a2, b2, d2, extreme, above = _float_sums(p, q, tolerance)
+        a2, b2, ab, d2, extreme, above = _float_sums(p, q, tolerance)
         counts[CHANGED] += changed
         is_delta_trusted = changed == 0 or TRUSTED[0] <= d2 <= TRUSTED[1]
         if not (is_delta_trusted and _is_trusted(a2, p) and _is_trusted(b2, q)):
@@ -182,9 +186,10 @@ def add_difference(a, b, first, tolerance, sums, counts, largest):
         counts[FLIPS] += flips
         sums[0] += a2
         sums[1] += b2
-        sums[2] += d2
-        if extreme > sums[3]:
-            sums[3] = extreme
+        sums[2] += ab
+        sums[3] += d2
+        if extreme > sums[4]:
+            sums[4] = extreme
             for k in range(p.size):
                 if np.float32(abs(np.float32(_value(q[k]) - _value(p[k])))) == extreme:
                     largest[0] = first + start + k

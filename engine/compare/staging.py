@@ -69,10 +69,10 @@ class WideStaged(Staged):
         delta = np.abs(y - x)
         counts[1] += np.count_nonzero(delta > tolerance)
         counts[2] += np.count_nonzero(((x < 0) & (y > 0)) | ((x > 0) & (y < 0)))
-        sums[:3] += [x @ x, y @ y, delta @ delta]
+        sums[:4] += [x @ x, y @ y, x @ y, delta @ delta]
         place = int(np.argmax(delta)) if delta.size else 0
-        if delta.size and delta[place] > sums[3]:
-            sums[3], largest[0] = delta[place], first + place
+        if delta.size and delta[place] > sums[4]:
+            sums[4], largest[0] = delta[place], first + place
 
     def num_changed(self, a: np.ndarray, b: np.ndarray) -> int:
         bits = np.dtype(f"u{a.itemsize}")
