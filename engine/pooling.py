@@ -6,7 +6,7 @@ broken weight stays visible at any zoom; of two entries of equal magnitude the p
 
 One rule gives all of it: in every IEEE format the bits below the sign order by magnitude, with Inf above the finite
 numbers and NaN above Inf. Rotating the sign into the lowest bit (inverted, so that + wins) makes a key whose unsigned
-maximum is the signed extreme. The kernel below is one pass of such maxima, for 16-bit and for 32-bit keys.
+maximum is the signed extreme. `engine.pooling_kernel` is one pass of such maxima, for 16-bit and for 32-bit keys.
 """
 
 from __future__ import annotations
@@ -53,13 +53,15 @@ class Pool:
         """Take in a block whose first entry lies at (row, column) of the window.
 
         Args:
-            block: (n, m), of the type promised, any layout. Types without a kernel, and blocks that are not contiguous,
-                are copied piece by piece, so the copies stay small.
+            block: (n, m), of the type promised, any layout. Types without a kernel, and blocks whose rows are not
+                contiguous, are copied piece by piece, so the copies stay small.
         """
-        if block.dtype == self._native and block.flags.c_contiguous and block.flags.aligned:
+        if not block.size:
+            return
+        if block.dtype == self._native and _has_whole_rows(block):
             self._add(block, row, column)
             return
-        width = min(max(1, block.shape[1]), BLOCK_ELEMENTS)
+        width = min(block.shape[1], BLOCK_ELEMENTS)
         height = max(1, BLOCK_ELEMENTS // width)
         for top in range(0, block.shape[0], height):
             for left in range(0, block.shape[1], width):
@@ -69,8 +71,12 @@ class Pool:
 
     def _add(self, block: np.ndarray, row: int, column: int) -> None:
         bits = block.view(self._keys.dtype)
-        bits.flags.writeable = False  # one compiled signature for mapped and for ordinary arrays
-        _kernel()(bits, row, column, self.blocks.row_step, self.blocks.column_step, self._keys)
+        stride = bits.strides[0] // bits.itemsize if len(bits) > 1 else bits.shape[1]
+        span = (len(bits) - 1) * stride + bits.shape[1]
+        # Read-only: one compiled signature for mapped and for ordinary arrays.
+        flat = np.lib.stride_tricks.as_strided(bits, (span,), (bits.itemsize,), writeable=False)
+        steps = self.blocks.row_step, self.blocks.column_step
+        _kernel()(flat, bits.shape, stride, (row, column), steps, self._keys)
 
     def values(self) -> np.ndarray:
         """The cells so far: float32, shape `blocks.shape`."""
@@ -103,6 +109,13 @@ def pool(matrix: np.ndarray, height: int, width: int) -> np.ndarray:
 def cells(num_rows: int, num_columns: int, height: int, width: int) -> Blocks:
     """The smallest whole steps with which num_rows × num_columns entries fit into height × width cells."""
     return Blocks(num_rows, num_columns, max(1, -(-num_rows // height)), max(1, -(-num_columns // width)))
+
+
+def _has_whole_rows(block: np.ndarray) -> bool:
+    """Whether each row lies entry by entry, the next one after it: as in a mapped matrix, or some columns of one."""
+    between, along = block.strides
+    is_in_order = len(block) == 1 or (between >= block.shape[1] * block.itemsize and between % block.itemsize == 0)
+    return is_in_order and (along == block.itemsize or block.shape[1] == 1) and block.flags.aligned
 
 
 def _native_type(dtype: np.dtype) -> np.dtype:

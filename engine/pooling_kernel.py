@@ -1,15 +1,28 @@
-"""The compiled loop of `engine.pooling`, apart so that importing the engine does not import numba."""
+"""The compiled loops of `engine.pooling`, apart so that importing the engine does not import numba.
+
+A cell is folded twice: first its rows onto each other, entry by entry, which is as fast as reading the memory; then the
+one line that is left, by halves where it can be halved. Folding each row of a cell by itself costs three times as much.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import int64, types, uint16, uint32
+from numba import int64, njit, types, uint16, uint32
 from numba.extending import overload
 
 from engine.measures.compilation import array, kernel
 
-STRIP = 4096
-"""Columns accumulated at a time, so that the accumulators stay in the first-level cache (16 KiB); chosen by us."""
+STRIP = 8192
+"""Columns folded at a time, so that what is being folded stays in the nearest caches; the best of 1024 to 65536."""
+
+TOGETHER = 4
+"""Rows folded at a time where rows are long."""
+
+LONG_ROW_BYTES = 8192
+"""Shorter rows are folded one by one: memory is then read in the order in which it lies, which counts for more."""
+
+_inner = njit(nogil=True, error_model="numpy")
+"""Loops that the compiler turns into whole vectors; written into the kernel itself, most of them would stay scalar."""
 
 
 def magnitude_key(bits):
@@ -27,43 +40,156 @@ def _compiled_key(bits):
     return None
 
 
-SIGNATURES = tuple(
-    (array(bits, 2, readonly=True), int64, int64, int64, int64, array(bits, 2)) for bits in (uint32, uint16)
-)
+@_inner
+def _lay(line, bits, at):
+    """The keys of the entries from `at` on."""
+    for c in range(np.uint64(line.size)):
+        line[c] = magnitude_key(bits[at + c])
+
+
+@_inner
+def _lay_together(line, bits, at, stride):
+    """The larger keys of `TOGETHER` rows."""
+    second, third, fourth = at + stride, at + stride + stride, at + stride + stride + stride
+    for c in range(np.uint64(line.size)):
+        upper = max(magnitude_key(bits[at + c]), magnitude_key(bits[second + c]))
+        lower = max(magnitude_key(bits[third + c]), magnitude_key(bits[fourth + c]))
+        line[c] = max(upper, lower)
+
+
+@_inner
+def _raise(line, bits, at):
+    """The larger of the line and one more row's keys."""
+    for c in range(np.uint64(line.size)):
+        line[c] = max(line[c], magnitude_key(bits[at + c]))
+
+
+@_inner
+def _raise_together(line, bits, at, stride):
+    second, third, fourth = at + stride, at + stride + stride, at + stride + stride + stride
+    for c in range(np.uint64(line.size)):
+        upper = max(magnitude_key(bits[at + c]), magnitude_key(bits[second + c]))
+        lower = max(magnitude_key(bits[third + c]), magnitude_key(bits[fourth + c]))
+        line[c] = max(line[c], max(upper, lower))
+
+
+@_inner
+def _rows_folded(line, bits, at, stride, num_rows):
+    """Fill the line with the largest key of each column, over `num_rows` ≥ 1 rows `stride` apart."""
+    done = 1
+    if num_rows >= TOGETHER and stride * line.itemsize > LONG_ROW_BYTES:
+        _lay_together(line, bits, at, stride)
+        done = TOGETHER
+        while done + TOGETHER <= num_rows:
+            _raise_together(line, bits, at + np.uint64(done) * stride, stride)
+            done += TOGETHER
+    else:
+        _lay(line, bits, at)
+    for row in range(done, num_rows):
+        _raise(line, bits, at + np.uint64(row) * stride)
+
+
+@_inner
+def _halved(line, half):
+    for c in range(half.size):
+        half[c] = max(line[2 * c], line[2 * c + 1])
+
+
+@_inner
+def _larger(one, other, result):
+    for c in range(result.size):
+        result[c] = max(one[c], other[c])
+
+
+@_inner
+def _taken(one, other, step, result):
+    """The larger of every step-th of both."""
+    at = np.uint64(0)
+    for c in range(result.size):
+        result[c] = max(one[at], other[at])
+        at += np.uint64(step)
+
+
+@_inner
+def _columns_folded(line, spare, step, num_cells):
+    """Fold `num_cells` runs of `step` keys to one key each; both arguments are overwritten.
+
+    Halves while the step is even. Of an odd rest, the maximum over windows of 1, 2, 4, … keys at every place, and at
+    last over two that overlap: log₂ passes over memory side by side, whatever the step.
+
+    Args: line, spare: (n,), n ≥ (num_cells + 1) · step. Returns: that of the two which begins with the result.
+    """
+    while step % 2 == 0:
+        step //= 2
+        _halved(line, spare[: num_cells * step])
+        line, spare = spare, line
+    if step == 1:
+        return line
+    total, window = num_cells * step, 1
+    while 2 * window <= step:
+        line[total : total + step] = 0
+        _larger(line[:total], line[window : total + window], spare[:total])
+        line, spare = spare, line
+        window *= 2
+    line[total : total + step] = 0
+    _taken(line, line[step - window :], step, spare[:num_cells])
+    return spare
+
+
+@_inner
+def _raise_cells(cells, keys):
+    for c in range(cells.size):
+        cells[c] = max(cells[c], keys[c])
+
+
+@_inner
+def _largest(line):
+    largest = line[0]
+    for c in range(line.size):
+        largest = max(largest, line[c])
+    return largest
+
+
+PAIR = types.UniTuple(int64, 2)
+
+SIGNATURES = tuple((array(bits, readonly=True), PAIR, int64, PAIR, PAIR, array(bits, 2)) for bits in (uint32, uint16))
 
 
 @kernel(*SIGNATURES)
-def largest_keys(bits, row, column, row_step, column_step, keys):
-    """Raise each cell of `keys` to the largest key among the entries it covers; one pass over `bits`.
+def largest_keys(bits, shape, stride, place, steps, keys):
+    """Raise each cell of `keys` to the largest key among the entries it covers; one pass over a block.
 
     Args:
-        bits: (n, m) uint16 or uint32, C order: the entries' bit patterns.
-        row, column: place of bits[0, 0] in the window. row_step, column_step: entries a cell covers.
+        bits: (n,) uint16 or uint32, the entries' bit patterns from the block's first to its last.
+        shape: rows and columns of the block, at least 1 each. stride: from one row to the next, in entries.
+        place: row and column of bits[0] in the window. steps: rows and columns a cell covers.
         keys: (h, w), the type of `bits`: cells so far, 0 at first; changed in place.
     """
-    strip = np.empty(STRIP, keys.dtype)
+    room = np.empty((2, 2 * min(STRIP, shape[1] + 2 * steps[1])), keys.dtype)
     top = 0
-    while top < bits.shape[0]:
-        cell_row = (row + top) // row_step
-        bottom = min(bits.shape[0], (cell_row + 1) * row_step - row)
-        for left in range(0, bits.shape[1], STRIP):
-            width = min(STRIP, bits.shape[1] - left)
-            largest = strip[:width]
-            largest[:] = 0
-            for i in range(top, bottom):
-                entries = bits[i, left : left + width]
-                for c in range(width):
-                    largest[c] = max(largest[c], magnitude_key(entries[c]))
-            place = column + left
-            cell, c = place // column_step, 0
-            end = min(width, (cell + 1) * column_step - place)
-            while c < width:
-                key = keys[cell_row, cell]
-                for k in range(c, end):
-                    key = max(key, largest[k])
-                keys[cell_row, cell] = key
-                cell, c, end = cell + 1, end, min(width, end + column_step)
-        top = bottom
+    while top < shape[0]:
+        cell_row = (place[0] + top) // steps[0]
+        num_rows = min(shape[0], (cell_row + 1) * steps[0] - place[0]) - top
+        left = 0
+        while left < shape[1]:
+            cell = (place[1] + left) // steps[1]
+            before = place[1] + left - cell * steps[1]  # entries of the cell that lie to the left of the block
+            at = np.uint64(top * stride + left)
+            if steps[1] > STRIP:  # the strip lies in one cell
+                width = min(shape[1] - left, min(STRIP, steps[1] - before))
+                line = room[0, :width]
+                _rows_folded(line, bits, at, np.uint64(stride), num_rows)
+                keys[cell_row, cell] = max(keys[cell_row, cell], _largest(line))
+            else:  # whole cells, filled up with 0 at both ends
+                width = min(shape[1] - left, STRIP // steps[1] * steps[1] - before)
+                num_cells = (before + width + steps[1] - 1) // steps[1]
+                room[0, :before] = 0
+                room[0, before + width : num_cells * steps[1]] = 0
+                _rows_folded(room[0, before : before + width], bits, at, np.uint64(stride), num_rows)
+                folded = _columns_folded(room[0], room[1], steps[1], num_cells)
+                _raise_cells(keys[cell_row, cell : cell + num_cells], folded)
+            left += width
+        top += num_rows
 
 
 def compiled_kernel():

@@ -1,6 +1,7 @@
 """Signed-extreme pooling against a slow, obvious version: nothing is ever lost."""
 
 import math
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -97,6 +98,61 @@ def test_rows_longer_than_the_kernels_strip_pool_right_across_its_borders():
     matrix = np.random.default_rng(2).standard_normal((3, 2 * STRIP + 77), dtype=np.float32)
     for width in (1, 5, 1000):
         np.testing.assert_array_equal(pool(matrix, 2, width), slow_pool(matrix, 2, width))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(
+    "column_step", [1, 2, 3, 5, 6, 7, 8, 12, 14, 15, 16, 28, 31, 43, 64, 100, STRIP - 1, STRIP + 3]
+)
+def test_cells_of_any_width_fold_alike_wherever_a_block_cuts_them(column_step, dtype):
+    rng = np.random.default_rng(column_step)
+    num_columns = min(7 * column_step, 2 * STRIP) + 5
+    matrix = rng.standard_normal((11, num_columns)).astype(dtype)
+    blocks = Blocks(11, num_columns, 9, column_step)
+    pooled, cut = Pool(blocks, matrix.dtype), num_columns // 2 - 1
+    for left, right in [(cut, num_columns), (0, cut)]:
+        pooled.add(matrix[:, left:right], 0, left)
+    extremes = slow_extremes(matrix.astype(np.float64), blocks)
+    np.testing.assert_array_equal(pooled.values(), extremes.astype(np.float32))
+
+
+def slow_extremes(values, blocks):
+    """The entry of largest magnitude of every cell, for entries without NaN and without ties."""
+    result = np.zeros(blocks.shape)
+    for i in range(blocks.shape[0]):
+        for j in range(blocks.shape[1]):
+            cell = values[i * blocks.row_step :, j * blocks.column_step :][: blocks.row_step, : blocks.column_step]
+            result[i, j] = cell.flat[np.argmax(np.abs(cell))]
+    return result
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 40), columns=st.integers(1, 90), row_step=st.integers(1, 45), column_step=st.integers(1, 95),
+    row=st.integers(0, 9), column=st.integers(0, 9), seed=st.integers(0, 99), is_half=st.booleans(),
+)  # fmt: skip
+def test_a_block_anywhere_in_a_window_raises_only_the_cells_it_touches(
+    rows, columns, row_step, column_step, row, column, seed, is_half
+):
+    window = np.zeros((row + rows + 3, column + columns + 3))
+    values = np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float16 if is_half else np.float32)
+    window[row : row + rows, column : column + columns] = values
+    blocks = Blocks(*window.shape, row_step, column_step)
+    pooled = Pool(blocks, values.dtype)
+    pooled.add(values, row, column)
+    np.testing.assert_array_equal(pooled.values(), slow_extremes(window, blocks).astype(np.float32))
+
+
+def test_some_columns_of_a_matrix_pool_without_a_copy():
+    matrix = np.random.default_rng(6).standard_normal((2000, 1500), dtype=np.float32)
+    expected = slow_extremes(matrix[:, 100:1300].astype(np.float64), cells(2000, 1200, 10, 12))
+    pool(matrix[:4], 1, 1)
+    tracemalloc.start()
+    pooled = pool(matrix[:, 100:1300], 10, 12)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(pooled, expected.astype(np.float32))
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0)])
