@@ -25,7 +25,9 @@ def chart_png(chart: alt.TopLevelMixin, *, is_dark: bool = False) -> bytes:
     """The chart as PNG, `DENSITY` times as dense. Raises: WeightscopeError if it cannot be drawn."""
     import vl_convert
 
-    return _drawn(lambda: vl_convert.vegalite_to_png(_specification(chart, is_dark), scale=DENSITY, allowed_base_urls=[]))
+    return _drawn(
+        lambda: vl_convert.vegalite_to_png(_specification(chart, is_dark), scale=DENSITY, allowed_base_urls=[])
+    )
 
 
 def _specification(chart: alt.TopLevelMixin, is_dark: bool) -> dict:

@@ -93,7 +93,27 @@ class PictureFrame:
         return max(1, round(units * self.unit))
 
 
-def heatmap_picture(grid: Grid, scale: ColourScale, name: str, frame: PictureFrame) -> Image.Image:
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """What the numbers along a heatmap's axes are, where they are not the places themselves.
+
+    Attributes:
+        rows, columns: (n,) int64, the number of the line at each place of the whole matrix; None for the place.
+    """
+
+    rows: np.ndarray | None = None
+    columns: np.ndarray | None = None
+
+
+def heatmap_picture(
+    grid: Grid,
+    scale: ColourScale,
+    name: str,
+    frame: PictureFrame,
+    *,
+    axes: Axes | None = None,
+    whole: np.ndarray | None = None,
+) -> Image.Image:
     """A grid as a picture with row and column numbers, colour bar, title, source, and a legend of NaN and ±Inf.
 
     Every cell of the grid is there: where it has more cells than the plot has pixels (`plot_size`), cells are pooled
@@ -101,13 +121,16 @@ def heatmap_picture(grid: Grid, scale: ColourScale, name: str, frame: PictureFra
 
     Args:
         grid: also an empty one. scale, name: which number gets which colour, and the colour map. frame: see there.
+        axes: for a matrix whose lines were sorted. whole: all numbers that the bar and the legend speak of, so that
+            frames of an animation have one layout; None for the grid's own.
     Returns: RGB, frame.width wide.
     """
-    finite = grid.values[np.isfinite(grid.values)]
+    told = grid.values if whole is None else whole
+    finite = told[np.isfinite(told)]
     extremes = (float(finite.min()), float(finite.max())) if finite.size else None
-    body, plot_height = _heatmap_body(grid, scale, name, frame)
+    body, plot_height = _heatmap_body(grid, scale, name, frame, axes or Axes())
     bar = colour_bar(scale, name, max(plot_height, frame.pixels(60)), frame, extremes=extremes)
-    return framed(body, frame, bar=bar, specials=specials_in(grid.values))
+    return framed(body, frame, bar=bar, specials=specials_in(told))
 
 
 def plot_size(num_rows: int, num_columns: int, frame: PictureFrame) -> tuple[int, int]:
@@ -148,7 +171,7 @@ def colour_bar(
     unit, ink, margin = frame.unit, frame.ink, bar_margin(frame)
     bar, size = frame.pixels(14), 14 * unit
     labels = _bar_labels(scale, 3 if height < 120 * unit else 5, extremes)
-    width = bar + round(16 * unit + max(text_width(text, size) for _, text in labels))
+    width = max(frame.pixels(110), bar + round(16 * unit + max(text_width(text, size) for _, text in labels)))
     image = Image.new("RGB", (width, height + 2 * margin), ink.paper)
     places = 1.0 - (np.arange(height) + 0.5) / height
     colours = colour_image(scale.values_at(places), scale, name)
@@ -273,7 +296,9 @@ def _bottom_margin(frame: PictureFrame) -> int:
     return frame.pixels(28)
 
 
-def _heatmap_body(grid: Grid, scale: ColourScale, name: str, frame: PictureFrame) -> tuple[Image.Image, int]:
+def _heatmap_body(
+    grid: Grid, scale: ColourScale, name: str, frame: PictureFrame, axes: Axes
+) -> tuple[Image.Image, int]:
     """The plot with its numbers, and the plot's height; "no entries" where there is nothing to draw."""
     unit, ink = frame.unit, frame.ink
     num_rows, num_columns = grid.row_stop - grid.row_start, grid.column_stop - grid.column_start
@@ -291,13 +316,17 @@ def _heatmap_body(grid: Grid, scale: ColourScale, name: str, frame: PictureFrame
     for row in ticks(grid.row_start, grid.row_stop, height, 38 * unit):
         at = top + (row + 0.5 - grid.row_start) / num_rows * height
         draw.line([(left - 6 * unit, at), (left - 2 * unit, at)], fill=ink.faint, width=frame.pixels(1))
-        write(draw, (left - 10 * unit, at), grouped(row), 14 * unit, fill=ink.text, anchor="rm")
+        write(draw, (left - 10 * unit, at), _number(axes.rows, row), 14 * unit, fill=ink.text, anchor="rm")
     for column in ticks(grid.column_start, grid.column_stop, width, 74 * unit):
         at = left + (column + 0.5 - grid.column_start) / num_columns * width
         below = top + height
         draw.line([(at, below + 2 * unit), (at, below + 6 * unit)], fill=ink.faint, width=frame.pixels(1))
-        write(draw, (at, below + 9 * unit), grouped(column), 14 * unit, fill=ink.text, anchor="mt")
+        write(draw, (at, below + 9 * unit), _number(axes.columns, column), 14 * unit, fill=ink.text, anchor="mt")
     return body, height
+
+
+def _number(numbers: np.ndarray | None, place: int) -> str:
+    return grouped(place if numbers is None else int(numbers[place]))
 
 
 def _bar_labels(scale: ColourScale, count: int, extremes: tuple[float, float] | None) -> list[tuple[float, str]]:

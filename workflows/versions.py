@@ -39,12 +39,14 @@ class Version:
         label: short and unique among the versions.
         step: a training step, epoch or the like; `BEFORE_TRAINING`; None where the name tells none.
         location: where it is. is_known: whether the library lists it.
+        fingerprint: of the checkpoint as it was just now.
     """
 
     label: str
     step: int | None
     location: Location
     is_known: bool
+    fingerprint: str
 
 
 def versions(current: Location, known: list[Location], open_fresh: Callable[[str], Source]) -> list[Version]:
@@ -60,6 +62,7 @@ def versions(current: Location, known: list[Location], open_fresh: Callable[[str
     """
     with open_fresh(current.uri) as source:
         wanted = _signature(source)
+        fingerprints = {current.uri: source.fingerprint}
     by_uri = {location.uri: location for location in known}
     found = {current.uri: (_label(current, by_uri), current)}
     for path, label in _neighbours(current):
@@ -70,8 +73,11 @@ def versions(current: Location, known: list[Location], open_fresh: Callable[[str
     for location in known:
         if (location.num_tensors, location.num_parameters) == size and not is_hub_uri(location.uri):
             found.setdefault(location.uri, (location.name, location))
-    fitting = [(label, each) for label, each in found.values() if each is current or _fits(each, open_fresh, wanted)]
-    return _ordered(fitting, set(by_uri))
+    for uri in found.keys() - {current.uri}:
+        fingerprint = _fingerprint(uri, open_fresh, wanted)
+        if fingerprint is not None:
+            fingerprints[uri] = fingerprint
+    return _ordered([found[uri] for uri in fingerprints], set(by_uri), fingerprints)
 
 
 def step_of(name: str) -> int | None:
@@ -82,7 +88,7 @@ def step_of(name: str) -> int | None:
     return int(match["number"]) if match else None
 
 
-def _ordered(locations: list[tuple[str, Location]], known: set[str]) -> list[Version]:
+def _ordered(locations: list[tuple[str, Location]], known: set[str], fingerprints: dict[str, str]) -> list[Version]:
     steps = {location.uri: _step(label, location) for label, location in locations}
 
     def rank(entry: tuple[str, Location]) -> tuple:
@@ -94,7 +100,8 @@ def _ordered(locations: list[tuple[str, Location]], known: set[str]) -> list[Ver
     for label, location in sorted(locations, key=rank):
         taken[label] = taken.get(label, 0) + 1
         unique = label if taken[label] == 1 else f"{label} ({taken[label]})"
-        result.append(Version(unique, steps[location.uri], location, location.uri in known))
+        uri = location.uri
+        result.append(Version(unique, steps[uri], location, uri in known, fingerprints[uri]))
     return result
 
 
@@ -163,9 +170,10 @@ def _signature(source: Source) -> dict[str, tuple[int, ...]]:
     return {info.name: info.shape for info in source.infos()}
 
 
-def _fits(location: Location, open_fresh: Callable[[str], Source], wanted: dict[str, tuple[int, ...]]) -> bool:
+def _fingerprint(uri: str, open_fresh: Callable[[str], Source], wanted: dict[str, tuple[int, ...]]) -> str | None:
+    """The checkpoint's, if it has the wanted tensors; None if it is no version of this model."""
     try:
-        with open_fresh(location.uri) as source:
-            return _signature(source) == wanted
+        with open_fresh(uri) as source:
+            return source.fingerprint if _signature(source) == wanted else None
     except SourceError:
-        return False  # gone or broken since it was listed: no version to show
+        return None  # gone or broken since it was listed: nothing to show

@@ -18,6 +18,7 @@ from figures.lettering import drawable, fitted, short_number, text_width, ticks
 from figures.pictures import (
     DARK,
     LIGHT,
+    Axes,
     PictureFrame,
     colour_bar,
     coloured_cells,
@@ -94,6 +95,29 @@ def test_cells_beyond_the_pixels_are_pooled_so_that_no_outlier_is_lost():
     assert tuple(picture[-1, -1]) == NAN_COLOUR and tuple(picture[0, 0]) == POSINF_COLOUR
 
 
+def test_sorted_lines_keep_their_own_numbers_along_the_axes():
+    frame = PictureFrame(width=600)
+    grid = exact_grid(WEIGHTS)
+    plain = np.asarray(heatmap_picture(grid, signed_scale(1.0), "grey", frame))
+    same = np.asarray(heatmap_picture(grid, signed_scale(1.0), "grey", frame, axes=Axes(np.arange(24), np.arange(36))))
+    other = np.asarray(heatmap_picture(grid, signed_scale(1.0), "grey", frame, axes=Axes(np.arange(24)[::-1], None)))
+    np.testing.assert_array_equal(plain, same)
+    assert (plain != other).any()
+    _, left = place_of(enlarged(WEIGHTS, signed_scale(1.0), "grey", *plot_size(24, 36, frame)), other)
+    np.testing.assert_array_equal(plain[:, left:], other[:, left:])  # only the row numbers differ
+
+
+def test_frames_that_speak_of_the_same_numbers_have_the_same_layout():
+    broken = WEIGHTS.copy()
+    broken[0, 0], broken[1, 1] = np.nan, 99.0
+    whole = np.stack([WEIGHTS, broken])
+    frame = PictureFrame("title", width=500)
+    sizes = {
+        heatmap_picture(exact_grid(values), signed_scale(1.0), "grey", frame, whole=whole).size for values in whole
+    }
+    assert len(sizes) == 1
+
+
 def test_a_small_window_has_cells_of_equal_whole_pixels():
     frame = PictureFrame(width=1200)
     height, width = plot_size(64, 64, frame)
@@ -110,11 +134,16 @@ def test_the_colour_bar_runs_from_the_low_end_to_the_high_end_of_any_scale():
         assert tuple(column[0]) != tuple(column[-1])
 
 
-def test_numbers_beyond_the_scale_are_admitted_beside_the_bar():
-    def width(extremes):
-        return colour_bar(signed_scale(3.0), "blue-red", 300, PictureFrame(), extremes=extremes).width
+def test_numbers_beyond_the_scale_are_admitted_beside_the_bar_and_only_at_their_end():
+    def labels(extremes):
+        bar = np.asarray(colour_bar(signed_scale(3.0), "blue-red", 300, PictureFrame(), extremes=extremes))
+        ink = (bar[:, 20:] != LIGHT.paper).any(axis=-1)
+        return ink[:30].sum(), ink[-30:].sum()  # letters at the upper and at the lower end
 
-    assert width((-3.0, 3.0)) == width(None) < min(width((-3.0, 3.1)), width((-4.0, 1.0)))
+    inside, above, below = labels((-3.0, 3.0)), labels((-3.0, 3.1)), labels((-3.1, 3.0))
+    assert labels(None) == inside
+    assert above[0] > inside[0] and above[1] == inside[1]
+    assert below[1] > inside[1] and below[0] == inside[0]
 
 
 def test_what_is_no_number_is_explained_only_where_it_occurs():
