@@ -27,15 +27,16 @@ class MeasureEntry(Protocol):
 Measures = Mapping[str, MeasureEntry]
 
 
-def learn_measures(connection: duckdb.DuckDBPyConnection, measures: Measures) -> bool:
+def learn_measures(connection: duckdb.DuckDBPyConnection, measures: Measures, first_position: int = 0) -> bool:
     """Bring the table `measure` up to date; measures that no longer exist stay, for their numbers are still there.
 
+    Args: first_position: of the first measure among the columns of the views; the others follow.
     Returns: whether anything changed, so that the generated views must be made anew.
     """
     known = {row[0]: row[1:] for row in connection.execute("SELECT * FROM measure").fetchall()}
     rows = [
         (entry.name, entry.unit, entry.version, entry.title, entry.description, position)
-        for position, entry in enumerate(measures.values())
+        for position, entry in enumerate(measures.values(), first_position)
     ]
     changed = [row for row in rows if known.get(row[0]) != row[1:]]
     if not changed:

@@ -22,6 +22,7 @@ MODEL_TABLES = (
     "distribution",
     "axis_profile",
     "thumbnail",
+    "spectrum",
 )
 """The tables whose rows belong to one model, by `model.id`."""
 

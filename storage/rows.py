@@ -98,7 +98,7 @@ def _measurements(tensors: Sequence[TensorRecord], measures: Measures, settings_
             "measure": pa.DictionaryArray.from_arrays(measure_index, pa.array(taken, pa.string())),
             "version": versions.take(measure_index),
             "settings_hash": _looked_up([0] * len(values), [settings_hash]),
-            "value": _nullable(values),
+            "value": nullable(values),
         }
     )
 
@@ -119,9 +119,9 @@ def _distributions(tensors: Sequence[TensorRecord]) -> pa.Table:
     found = [distribution for _, distribution in kept]
     columns: dict[str, pa.Array] = {"tensor": pa.array([name for name, _ in kept], pa.string())}
     columns |= {name: pa.array([int(getattr(d, name)) for d in found], pa.int64()) for name in _COUNTS}
-    columns |= {name: _nullable([getattr(d, name) for d in found]) for name in _NUMBERS}
-    columns["quantiles"] = _lists([d.quantiles for d in found], np.float64, nan_is_null=True)
-    columns["bin_counts"] = _lists([d.bin_counts for d in found], np.int64)
+    columns |= {name: nullable([getattr(d, name) for d in found]) for name in _NUMBERS}
+    columns["quantiles"] = lists([d.quantiles for d in found], np.float64, nan_is_null=True)
+    columns["bin_counts"] = lists([d.bin_counts for d in found], np.int64)
     return pa.table(columns)
 
 
@@ -136,10 +136,10 @@ def _axis_profiles(tensors: Sequence[TensorRecord]) -> pa.Table:
         {
             "tensor": pa.array([name for name, _, _ in kept], pa.string()),
             "axis": pa.array([axis for _, axis, _ in kept], pa.string()),
-            "l2": _lists([profile.l2 for _, _, profile in kept], np.float32),
-            "abs_max": _lists([profile.abs_max for _, _, profile in kept], np.float32),
-            "num_zero": _lists([profile.num_zero for _, _, profile in kept], np.uint32),
-            "num_nonfinite": _lists([profile.num_nonfinite for _, _, profile in kept], np.uint32),
+            "l2": lists([profile.l2 for _, _, profile in kept], np.float32),
+            "abs_max": lists([profile.abs_max for _, _, profile in kept], np.float32),
+            "num_zero": lists([profile.num_zero for _, _, profile in kept], np.uint32),
+            "num_nonfinite": lists([profile.num_nonfinite for _, _, profile in kept], np.uint32),
         }
     )
 
@@ -151,12 +151,12 @@ def _thumbnails(tensors: Sequence[TensorRecord]) -> pa.Table:
             "tensor": pa.array([name for name, _ in kept], pa.string()),
             "num_rows": pa.array([values.shape[0] for _, values in kept], pa.int32()),
             "num_columns": pa.array([values.shape[1] for _, values in kept], pa.int32()),
-            "values": _lists([values.ravel() for _, values in kept], np.float32),
+            "values": lists([values.ravel() for _, values in kept], np.float32),
         }
     )
 
 
-def _nullable(values: Sequence[float]) -> pa.Array:
+def nullable(values: Sequence[float]) -> pa.Array:
     """float64 with NULL for NaN: what is undefined is no number."""
     return pa.array(np.asarray(values, np.float64), pa.float64(), from_pandas=True)
 
@@ -165,7 +165,7 @@ def _looked_up(indices: Sequence[int], texts: Sequence[str]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(texts, pa.string()))
 
 
-def _lists(arrays: Sequence[np.ndarray], dtype: type, *, nan_is_null: bool = False) -> pa.Array:
+def lists(arrays: Sequence[np.ndarray], dtype: type, *, nan_is_null: bool = False) -> pa.Array:
     """Arrays of any lengths as one Arrow list column, without a Python object for each number."""
     offsets = np.zeros(len(arrays) + 1, np.int64)
     np.cumsum([len(array) for array in arrays], out=offsets[1:])

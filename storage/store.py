@@ -12,6 +12,7 @@ from storage.measures import Measures
 from storage.models import Models
 from storage.query import Queries
 from storage.readings import Readings
+from storage.spectra import Spectra
 from storage.tables import Tables
 
 PATIENCE_S = 10.0
@@ -19,7 +20,7 @@ PATIENCE_S = 10.0
 shorter than a person waits before a dead page."""
 
 
-class Store(Locations, Models, Readings, Experiments, Queries, Tables):
+class Store(Locations, Models, Readings, Spectra, Experiments, Queries, Tables):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
     The file is made, or upgraded after a backup copy, when it is first used.

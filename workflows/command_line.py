@@ -47,6 +47,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     shared = _shared()
     _add_extract(commands, shared)
+    _add_spectra(commands, shared)
     _add_download(commands, shared)
     _add_looking(commands, shared)
     _add_delete(commands, shared)
@@ -76,6 +77,23 @@ def _add_extract(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=measuring.extract)
+
+
+def _add_spectra(commands, shared) -> None:
+    from workflows.commands import spectra
+
+    command = commands.add_parser(
+        "spectra", parents=[shared], help="take the spectra of a model's matrices into the database"
+    )
+    command.add_argument("model", metavar="MODEL", help="path, known name, or hf://owner/name")
+    command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
+    command.add_argument(
+        "--precision", choices=("float64", "float32"), default="float64", help="to work in (%(default)s)"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=spectra.spectra)
 
 
 def _add_download(commands, shared) -> None:

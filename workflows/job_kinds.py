@@ -29,7 +29,7 @@ class JobKind:
     is_public: bool = False
 
 
-def _check_extract(arguments: dict) -> dict:
+def _check_model(arguments: dict) -> dict:
     model = str(arguments.get("model") or "")
     if not model:
         raise JobError("Measuring needs a model, got none.", "Give the path or the name of a checkpoint.")
@@ -57,11 +57,17 @@ def _hub_name(arguments: dict) -> str:
 
 KINDS: dict[str, JobKind] = {
     "extract": JobKind(
-        check=_check_extract,
+        check=_check_model,
         subject=lambda arguments: arguments["model"],
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Measure {arguments['name']}",
         is_public=True,
+    ),
+    "spectra": JobKind(
+        check=_check_model,
+        subject=lambda arguments: arguments["model"],
+        command=lambda arguments: ["--", arguments["model"]],
+        title=lambda arguments: f"Measure spectra of {arguments['name']}",
     ),
     "download": JobKind(
         check=_check_download,

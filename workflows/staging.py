@@ -19,7 +19,7 @@ from engine.sources.base import TensorInfo
 from storage.records import TensorRecord, Thumbnail
 
 _ARRAYS = ("quantiles", "bin_counts")
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class Staging:
@@ -65,7 +65,7 @@ class Staging:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 record = _record({name: archive[name] for name in archive.files})
-        except _DAMAGED as error:
+        except DAMAGED as error:
             log(f"{path} is damaged and its tensor is measured again: {error}")
             return None
         return record if record.info == info else None

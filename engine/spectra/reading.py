@@ -12,7 +12,7 @@ from engine.sources.base import ByteCallback, Source, TensorInfo
 from engine.spectra.gram import folded
 from engine.spectra.leading_values import leading_values
 from engine.spectra.noise import NO_EDGE, iid_edge, scaled_edge
-from engine.spectra.power_law import NO_TAIL, fit_power_law
+from engine.spectra.power_law import MIN_EIGENVALUES, NO_TAIL, fit_power_law
 from engine.spectra.registry import SPECTRAL_MEASURES
 from engine.spectra.results import SingularValues, SpectralReading, Spectrum
 from engine.spectra.settings import SpectrumSettings
@@ -67,8 +67,13 @@ def measure_array(
         found = leading_values(matrix, settings.num_leading, settings.seed, on_bytes)
     else:
         found = singular_values(matrix, settings.precision, on_bytes)
-    spectrum = spectrum_of(found)
-    return SpectralReading(found, {name: entry.function(spectrum) for name, entry in SPECTRAL_MEASURES.items()})
+    return reading_of(found)
+
+
+def reading_of(singular: SingularValues) -> SpectralReading:
+    """Every registered measure of singular values that were taken before."""
+    spectrum = spectrum_of(singular)
+    return SpectralReading(singular, {name: entry.function(spectrum) for name, entry in SPECTRAL_MEASURES.items()})
 
 
 def spectrum_of(singular: SingularValues) -> Spectrum:
@@ -86,3 +91,8 @@ def spectrum_of(singular: SingularValues) -> Spectrum:
 def no_reading(problem: str) -> SpectralReading:
     """The reading of a tensor that has no spectrum, or whose spectrum could not be taken."""
     return SpectralReading(None, dict.fromkeys(SPECTRAL_MEASURES, math.nan), problem)
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from the cache; afterwards no spectrum waits for the compiler."""
+    measure_array(np.diag(np.arange(1.0, 1.0 + MIN_EIGENVALUES)))

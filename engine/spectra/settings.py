@@ -14,8 +14,8 @@ class SpectrumSettings:
 
     Attributes:
         precision: of the Gram matrix and its decomposition. "float32" halves time and memory of large matrices; on
-            the 39 matrices of all-MiniLM-L6-v2 it moved singular values by up to 1.5e-5 of the largest one, alpha by
-            up to 1e-4, and said nothing of singular values below about 1 % of the largest.
+            the 39 matrices of all-MiniLM-L6-v2 it moved singular values and alpha by up to 1e-4 (of the largest one),
+            and singular values below 0.7 % of the largest are not told from zero.
         max_exact_side: matrices whose smaller side is longer get an estimate of their largest singular values only.
             8192, chosen by us: the Gram matrix then takes 512 MiB, and one core works at it for a minute or two.
         num_leading: how many of the largest singular values the estimate gives.

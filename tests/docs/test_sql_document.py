@@ -15,7 +15,9 @@ from engine.measures.reading import measure_array
 from engine.measures.registry import settings_hash
 from engine.naming import Place
 from engine.sources.base import TensorInfo
+from engine.spectra.reading import measure_array as measure_spectrum
 from storage.records import Metric, ModelRecord, TensorRecord, Thumbnail
+from storage.spectra import SpectrumRecord
 from storage.store import Store
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
@@ -28,6 +30,15 @@ PLACES = {
     "model.layers.1.mlp.up_proj.weight": (Place(1, "ffn_in", "weight"), (30, 12)),
     "model.norm.weight": (Place(None, "final_norm", "weight"), (12,)),
 }
+
+
+def matrix(tensor: str, scale: float) -> np.ndarray:
+    return (scale * np.random.default_rng(len(tensor)).standard_t(4, size=PLACES[tensor][1])).astype(np.float32)
+
+
+def spectra_of(scale: float) -> list[SpectrumRecord]:
+    arrays = {tensor: matrix(tensor, scale) for tensor, (_, shape) in PLACES.items() if len(shape) == 2}
+    return [SpectrumRecord(tensor, *array.shape, measure_spectrum(array)) for tensor, array in arrays.items()]
 
 
 def make_model(name: str, scale: float) -> ModelRecord:
@@ -50,6 +61,7 @@ def store(tmp_path_factory) -> Store:
     made = Store(tmp_path_factory.mktemp("home") / "data")
     for name, scale in (("starter-init", 0.02), ("starter", 0.05)):
         made.save_model(make_model(name, scale), settings_hash())
+        made.save_spectra(name, spectra_of(scale), "made")
     run = made.start_experiment("pretraining", "starter", {"lr": 3e-4})
     made.append_metrics(run, [Metric(step, "loss", 3.0 - step) for step in range(3)])
     made.finish_experiment(run)
@@ -64,9 +76,9 @@ def test_a_query_of_the_document_finds_rows(store, sql):
     assert result.to_pandas().notna().any().all() or "failure" in result.columns
 
 
-def test_the_document_has_its_ten_questions_and_one_on_the_columns():
+def test_the_document_has_its_ten_questions_one_on_the_columns_and_one_on_spectra():
     assert re.findall(r"^\*\*(\d+)\. ", DOCUMENT, re.MULTILINE) == [str(number) for number in range(1, 11)]
-    assert len(QUERIES) == 11
+    assert len(QUERIES) == 12
 
 
 def test_the_document_names_every_table_and_view(store):
@@ -87,13 +99,13 @@ def test_the_python_of_the_document_runs_as_it_stands(store):
 
 
 def test_the_answers_are_right(store):
-    broken = store.query(QUERIES[2]).table.to_pylist()
+    broken = store.query(QUERIES[3]).table.to_pylist()
     assert [(row["model"], row["nan"], row["dead_rows"]) for row in broken] == [
         ("starter", 1, 1),
         ("starter-init", 1, 1),
     ]
-    histogram = store.query(QUERIES[7]).table.to_pydict()
+    histogram = store.query(QUERIES[8]).table.to_pydict()
     assert sum(histogram["elements"]) == 40 * 12 - 1
-    assert store.query(QUERIES[8]).table.to_pylist()[0]["row"] == 7
-    last = store.query(QUERIES[10]).table.to_pylist()[0]
+    assert store.query(QUERIES[9]).table.to_pylist()[0]["row"] == 7
+    last = store.query(QUERIES[11]).table.to_pylist()[0]
     assert (last["steps"], last["last"], last["status"]) == (2, 1.0, "done")
