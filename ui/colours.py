@@ -56,9 +56,13 @@ def colour_controls(selection: Selection) -> Colours:
             help="The percentile that gets the end colour. Larger magnitudes keep that colour; none is hidden. "
             "Ranks always span everything.",
         )
-    percent = None if limit == FULL_RANGE else float((limit or f"{DEFAULT_PERCENT} %").removesuffix(" %"))
-    scale = tensor_scale(selection, kind or "linear", percent)
+    scale = tensor_scale(selection, kind or "linear", chosen_percent(limit))
     return Colours(scale, chosen_map(name, scale.limits.is_signed))
+
+
+def chosen_percent(limit: str | None) -> float | None:
+    """The percentile that "Colour limits" says; None for the full range."""
+    return None if limit == FULL_RANGE else float((limit or f"{DEFAULT_PERCENT} %").removesuffix(" %"))
 
 
 def chosen_map(name: str | None, is_signed: bool) -> str:
