@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.errors import MeasureError
 from engine.folding import matrix_shape
@@ -48,9 +50,12 @@ class Arrangement:
         return self.rows is not None or self.columns is not None
 
 
-def order_controls(on_change) -> None:
-    """Two selects, bound to `?rows=` and `?columns=`. Args: on_change: called when a person chooses another order."""
-    for axis, column in zip(AXES, st.columns(2), strict=True):
+def order_controls(columns: list[DeltaGenerator], on_change: Callable[[], None]) -> None:
+    """Two selects, bound to `?rows=` and `?columns=`.
+
+    Args: columns: where each goes. on_change: called when a person chooses another order.
+    """
+    for axis, column in zip(AXES, columns, strict=True):
         if st.session_state.get(axis, FILE_ORDER) not in ORDERS:
             st.session_state[axis] = FILE_ORDER  # from a bad URL
         column.selectbox(axis.capitalize(), ORDERS, key=axis, bind="query-params", help=_HELP, on_change=on_change)

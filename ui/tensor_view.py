@@ -12,7 +12,8 @@ from engine.heatmaps import pool
 from engine.margins import Margins, margins
 from engine.naming import role_title
 from ui.arrangement import Arrangement, arranged, order_controls, sorting_report
-from ui.colours import colour_controls
+from ui.colours import Colours, colour_controls
+from ui.export_panel import export_panel
 from ui.heatmap_canvas import CanvasState, Edges, Frame, Start, View, heatmap_canvas
 from ui.page import escape_markdown
 from ui.rectangle import rectangle_panel
@@ -24,6 +25,9 @@ CONTEXT_LINES = 24
 
 EDGE_TITLES = {"sums": "sum", "norms": "norm"}
 NO_EDGES = "none"
+
+SHARED_PARAMETERS = ("model", "layer", "role", "tensor", "colours", "scale", "limits")
+"""Of the URL, that the other pages understand as this one does."""
 
 
 def tensor_caption(selection: Selection) -> None:
@@ -45,17 +49,15 @@ def tensor_view(selection: Selection) -> None:
     """The canvas, its controls above, and what was picked out of it below."""
     _compile_kernels()
     colours = colour_controls(selection)
-    with st.container(horizontal=False):
-        orders, edges = st.columns([2, 1])
-        with orders:
-            order_controls(_forget_places)
-        with edges:
-            _edge_control()
+    columns = st.columns(3)
+    order_controls(columns[:2], _forget_places)
+    with columns[2]:
+        _edge_control()
     shown = arranged(selection)
     shape = matrix_shape(shown.info.shape)
     _forget_rectangle_of_another(selection)
     st.caption(
-        "Scroll to zoom, drag to pan, double-click to see all, hold Shift and drag to select. Each pixel shows the "
+        "Scroll to zoom, drag to pan, double-click to see all, **Shift-drag to select**. Each pixel shows the "
         "**largest |w|** it covers, so no outlier is hidden."
     )
     frame = Frame(
@@ -68,12 +70,15 @@ def tensor_view(selection: Selection) -> None:
     state = heatmap_canvas(shown.source, shown.info, key="canvas", colours=colours, start=start, frame=frame)
     st.session_state["view"] = "" if state.is_full else state.view.text
     st.session_state["rectangle"] = state.rectangle.text if state.rectangle else ""
-    _below(state, shape)
+    _picked(selection, shown, state, colours)
+    _places(state)
+    report = st.container()
     if state.rectangle is not None:
         norm = _margins(selection.source.fingerprint, selection.info.name, selection).norm
         rectangle_panel(shown, state.rectangle, norm, _zoom_to_rectangle, _clear_rectangle)
     if shown.is_sorted:
-        sorting_report(selection)
+        with report:
+            sorting_report(selection)
 
 
 @st.cache_resource(show_spinner="Compiling the heatmap kernels: once on this machine, some seconds …")
@@ -174,9 +179,39 @@ def _forget_rectangle_of_another(selection: Selection) -> None:
     st.session_state["rectangle_of"] = tensor
 
 
-def _below(state: CanvasState, shape: tuple[int, int]) -> None:
-    region, rectangle, weight = st.columns([1.2, 1.2, 1.6], vertical_alignment="bottom")
-    everything = f"0,{shape[0]},0,{shape[1]}"
+def _picked(selection: Selection, shown: Arrangement, state: CanvasState, colours: Colours) -> None:
+    """The selected weight, and where to take the view: into space, or into files."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        if state.selected is None:
+            st.caption("Click a weight to keep its exact value here.", width="content")
+        else:
+            row, column = state.selected.row, state.selected.column
+            st.markdown(f"Row **{row:,}**, column **{column:,}**: `{state.selected.text}`", width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            _ways_on(selection, shown, state, colours)
+
+
+def _ways_on(selection: Selection, shown: Arrangement, state: CanvasState, colours: Colours) -> None:
+    parameters = {key: st.query_params[key] for key in SHARED_PARAMETERS if key in st.query_params}
+    if not state.is_full and not shown.is_sorted:  # places of sorted lines mean nothing elsewhere
+        parameters["view"] = state.view.text
+    st.page_link(
+        "pages/4_3D_Weights.py",
+        label="3D",
+        icon=":material/landscape:",
+        query_params=parameters,
+        help="The same place as a landscape.",
+    )
+    with st.container(width=130):
+        if shown.is_sorted:
+            help = "Files hold rows and columns as the checkpoint does: choose file order to export."
+            st.button("Export", key="no-export", icon=":material/download:", disabled=True, help=help, width="stretch")
+        else:
+            export_panel(selection, None if state.is_full else state.view, colours)
+
+
+def _places(state: CanvasState) -> None:
+    region, rectangle = st.columns(2)
     region.text_input(
         "Region",
         help="First row, row after the last, first column, column after the last. Type one to go there. "
@@ -184,19 +219,12 @@ def _below(state: CanvasState, shape: tuple[int, int]) -> None:
         key="view",
         bind="query-params",
         on_change=_go_to_region,
-        placeholder=f"{everything} (everything)",
+        placeholder=f"{state.view.text} (everything)",
     )
     rectangle.text_input(
         "Selected rectangle",
         help="Hold Shift and drag on the picture, or type it as a region is typed: its statistics appear below.",
         key="rectangle",
         bind="query-params",
-        placeholder="Shift and drag",
+        placeholder="Shift-drag on the picture",
     )
-    with weight:
-        if state.selected is None:
-            st.caption("Click a weight to keep its exact value here.")
-        else:
-            st.markdown(
-                f"Row **{state.selected.row:,}**, column **{state.selected.column:,}**: `{state.selected.text}`",
-            )

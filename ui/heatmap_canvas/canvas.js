@@ -46,6 +46,7 @@ class HeatmapCanvas {
     this.header = header;
     this.palette = new Palette(header);
     this.selected = header.selected;
+    if (header.answers === this.sequence) this.root.dataset.roundTrip = performance.now() - this.askedAt;
     for (const tile of tiles) this.keep(tile);
     if (lists.row_numbers || lists.column_numbers) this.takeLines(lists);
     this.isEmpty = rows === 0 || columns === 0;
@@ -194,6 +195,7 @@ class HeatmapCanvas {
     this.timer = 0;
     this.sequence += 1;
     this.asked = this.wanted();
+    this.askedAt = performance.now();
     if (this.header.edges) this.askedEdges = this.header.view_id + this.header.edges.id;
     this.send("view", {
       view_id: this.header.view_id,

@@ -102,16 +102,31 @@ function paintEdges(context, state) {
     if (!state.edgeAxes()[axis]) continue;
     const bars = { [positive]: new Path2D(), [negative]: new Path2D() };
     const zero = layBars(state, axis, (value) => bars[value < 0 ? negative : positive]);
+    context.globalAlpha = positive === negative ? 0.6 : 1; // a wall of one colour would drown the picture
     for (const [colour, path] of Object.entries(bars)) {
       context.fillStyle = colour;
       context.fill(path);
     }
+    context.globalAlpha = 1;
     const box = state.strip(axis);
     context.strokeStyle = state.theme.border;
     if (axis === "row") line(context, zero, box.y, zero, box.y + box.height);
     else line(context, box.x, zero, box.x + box.width, zero);
   }
+  paintEdgeTitle(context, state);
   if (state.hoverEdge) paintPointedLine(context, state);
+}
+
+// What the bars are, in the corner between the strips, or at the end of the only one.
+function paintEdgeTitle(context, state) {
+  const { plot, theme, edges } = state;
+  context.font = `11px ${theme.font}`;
+  context.fillStyle = theme.text;
+  context.globalAlpha = 0.7;
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  context.fillText(edges.title, plot.x + plot.width + EDGE_GAP, plot.y - EDGE_GAP);
+  context.globalAlpha = 1;
 }
 
 // Adds a bar for each device pixel, or for each line where those are wider; returns where zero is.

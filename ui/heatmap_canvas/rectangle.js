@@ -66,9 +66,9 @@ function paintRectangle(context, state) {
   const [top, bottom, left, right] = [y(window[0]), y(window[1]), x(window[2]), x(window[3])];
   const width = Math.max(3, right - left), height = Math.max(3, bottom - top); // a single entry of many stays visible
   context.strokeStyle = theme.background;
-  context.lineWidth = 4;
+  context.lineWidth = 5;
   context.strokeRect(left, top, width, height);
-  context.strokeStyle = theme.primary;
+  context.strokeStyle = theme.text;
   context.lineWidth = 2;
   context.strokeRect(left, top, width, height);
   context.lineWidth = 1;
