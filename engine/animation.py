@@ -22,8 +22,8 @@ MOST_CELLS = 1 << 21
 """Cells of all frames together: at most 8 MiB on their way to the browser; ours. More frames have fewer cells each."""
 
 MOST_FRAMES = 256
-LARGEST_FRAME = (512, 1024)
-"""Cells of one frame at most (rows, columns): as many as the heatmap's overview."""
+LARGEST_FRAME = (440, 720)
+"""Cells of one frame at most (rows, columns): about one per pixel of the player on an ordinary screen; ours."""
 
 SAMPLE = 1 << 20
 """Entries of all frames together that limits and ranks are taken from."""

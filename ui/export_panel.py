@@ -68,11 +68,11 @@ def picture_choices() -> PictureFrame:
     return PictureFrame(width=sizes.get(size, WIDTHS[0]), is_dark=is_dark)
 
 
-def suited_map(colours: Colours, is_dark: bool) -> str:
-    """The colour map for a picture on such paper: the one on the screen, or the paper's own where nobody chose one."""
+def suited_name(name: str, is_signed: bool, is_dark: bool) -> str:
+    """The colour map for a picture on such paper: `name`, the screen's; the paper's own where nobody chose one."""
     if st.session_state.get("colours", AUTOMATIC) in (None, AUTOMATIC):
-        return default_colour_map(colours.scale.limits.is_signed, is_dark)
-    return colours.name
+        return default_colour_map(is_signed, is_dark)
+    return name
 
 
 def download(label: str, make: Callable[[], bytes], name: str, mime: str, *, key: str, help: str = "") -> None:
@@ -109,7 +109,7 @@ def _pictures(target: TensorView, colours: Colours) -> None:
     bare = picture_choices()
     has_texts = st.toggle("Title and source", value=True, key="export_texts", bind="query-params")
     frame = with_texts(target, colours.scale, bare) if has_texts else bare
-    name = suited_map(colours, frame.is_dark)
+    name = suited_name(colours.name, colours.scale.limits.is_signed, frame.is_dark)
     texts = {"Title": target.info.name, "Source": frame.source, "Software": signature()}
 
     def picture():

@@ -31,7 +31,25 @@ def _whole_model(selection: Selection) -> None:
         panorama_look(selection)
 
 
-LOOKS: dict[str, Callable[[Selection], None]] = {TENSOR: _tensor, "Whole model": _whole_model}
+def _animation(selection: Selection) -> None:
+    from ui.animation import animation_look
+
+    with user_errors():
+        animation_look(selection)
+
+
+def _attention(selection: Selection) -> None:
+    from ui.attention import attention_look
+
+    attention_look(selection)
+
+
+LOOKS: dict[str, Callable[[Selection], None]] = {
+    TENSOR: _tensor,
+    "Whole model": _whole_model,
+    "Animation": _animation,
+    "Attention": _attention,
+}
 """Every look, by the name in the URL (`?look=`), in reading order. A look draws everything below the pickers."""
 
 
