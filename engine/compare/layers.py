@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.compare.names import Named, stripped, with_layer
 from engine.compare.samples import correlation, sample
+from engine.compare.wording import numbers
 from engine.sources.base import Source
 
 LIKE = 0.3
@@ -58,8 +59,8 @@ def align_layers(source_a: Source, a: list[Named], source_b: Source, b: list[Nam
         maps[stack] = {numbers_a[i]: numbers_b[j] for i, j in pairs}
         gone = [number for number in numbers_a if number not in maps[stack]]
         new = [number for number in numbers_b if number not in maps[stack].values()]
-        said = [f"layers {_numbers(gone)} of A are missing in B"] if gone else []
-        said += [f"layers {_numbers(new)} of B are new"] if new else []
+        said = [f"layers {numbers(gone)} of A are missing in B"] if gone else []
+        said += [f"layers {numbers(new)} of B are new"] if new else []
         notes.append(f"Layers{which} paired by content: {' and '.join(said)}.")
     return LayerMap(maps), notes
 
@@ -97,14 +98,3 @@ def _without_crossing(table: np.ndarray) -> list[tuple[int, int]]:
         else:
             j -= 1
     return pairs[::-1]
-
-
-def _numbers(layers: list[int]) -> str:
-    """Numbers as a person writes them: 0, 3–5, 8."""
-    runs: list[list[int]] = []
-    for number in layers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.compare.difference import TOLERANCE, Difference, DifferenceSum
 from engine.compare.matching import Match
 from engine.compare.views import piece_rows, rows_of_a, rows_of_b
@@ -37,4 +39,5 @@ def compare_match(
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         sums.add(rows_of_a(source_a, match, start, stop), rows_of_b(source_b, match, start, stop))
-    return sums.result(matrix_shape(match.compared_shape)[1])
+    found = sums.result(matrix_shape(match.compared_shape)[1])
+    return replace(found, is_bitwise=found.is_bitwise and match.dtype_a == match.dtype_b)  # decoded types look alike
