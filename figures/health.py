@@ -20,7 +20,7 @@ def findings_map(findings: Sequence[Finding], titles: dict[str, str], num_layers
     """A mark for every rule and layer that has a finding; its size tells how many, its colour the worst.
 
     Args:
-        findings: at least one. titles: rule -> its title. num_layers: of the model; layers without a finding stay empty.
+        findings: at least one. titles: rule -> its title. num_layers: of the model; those without a finding stay empty.
     """
     rows = pd.DataFrame(
         {

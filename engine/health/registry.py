@@ -11,7 +11,7 @@ from engine.health.evidence import ModelEvidence
 from engine.health.findings import SEVERITIES, Finding
 
 RULES: dict[str, Rule] = {}
-"""Every rule by name, in the order of `engine.health.rules`."""
+"""Every rule that was registered, by name; see `all_rules`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,19 @@ def rule(*, title: str, version: int = 1) -> Callable:
     return register
 
 
-def findings(model: ModelEvidence) -> list[Finding]:
-    """What all rules find, errors first, then in the order of the rules and of the tensors in the file."""
+def all_rules() -> dict[str, Rule]:
+    """Every rule by name, in reading order."""
     import engine.health.rules  # noqa: F401 — registers them
 
-    found = [finding for entry in RULES.values() for finding in entry.findings(model)]
+    return RULES
+
+
+def findings(model: ModelEvidence) -> list[Finding]:
+    """What all rules find, errors first, then in the order of the rules and of the tensors in the file."""
+    found = [finding for entry in all_rules().values() for finding in entry.findings(model)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def rules_version() -> str:
     """A text that changes when any rule's version does or a rule is added."""
-    import engine.health.rules  # noqa: F401
-
-    return " ".join(f"{entry.name}:{entry.version}" for entry in RULES.values())
+    return " ".join(f"{entry.name}:{entry.version}" for entry in all_rules().values())
