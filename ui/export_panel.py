@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import altair as alt
+import numpy as np
 import streamlit as st
 
 from engine.colour_maps import default_colour_map
@@ -26,7 +27,6 @@ from workflows.view_export import (
     file_name,
     parquet_bytes,
     safe_name,
-    view_of,
     view_picture,
     with_texts,
 )
@@ -34,19 +34,23 @@ from workflows.view_export import (
 PAGE, LIGHT, DARK = "as this page", "light", "dark"
 
 
-def export_panel(selection: Selection, view: View | None, colours: Colours) -> None:
+def export_panel(
+    selection: Selection,
+    view: View | None,
+    colours: Colours,
+    rows: np.ndarray | None = None,
+    columns: np.ndarray | None = None,
+) -> None:
     """A popover with everything that can be taken along of a tensor's view.
 
-    Args: selection: the tensor. view: the window shown; None for all of it. colours: as on the screen.
+    Args:
+        selection: the tensor; of a sorted one, in the order shown. view: the window shown; None for all of it.
+        colours: as on the screen. rows, columns: of sorted lines, their numbers in the file, by place.
     """
     shape = matrix_shape(selection.info.shape)
     window = view or View.full(shape)
-    target = view_of(
-        selection.location,
-        selection.source,
-        selection.info,
-        Viewport(window.row_start, window.row_stop, window.column_start, window.column_stop),
-    )
+    viewport = Viewport(window.row_start, window.row_stop, window.column_start, window.column_stop).clipped(shape)
+    target = TensorView(selection.location, selection.source, selection.info, viewport, rows, columns)
     with st.popover("Export", icon=":material/download:", width="stretch"):
         if 0 in shape:
             st.caption("This tensor has no entries, so there is nothing to take along.")
@@ -126,8 +130,9 @@ def _data(target: TensorView) -> None:
     st.markdown("**Numbers of this view**")
     size = f"{target.num_rows:,} × {target.num_columns:,} entries"
     note = "" if target.is_exact else "pooled"
+    order = ", in the order shown" if target.is_sorted else ""
     if target.is_exact:
-        st.caption(f"All {size}, exactly as stored, with their row and column.")
+        st.caption(f"All {size}, exactly as stored, with their row and column{order}.")
     else:
         st.caption(
             f"{size} are more than {MOST_ENTRIES:,}: the files hold at most {POOLED_SIDE:,} × {POOLED_SIDE:,} cells, "

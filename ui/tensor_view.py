@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ml_dtypes
 import numpy as np
 import streamlit as st
@@ -203,11 +205,9 @@ def _ways_on(selection: Selection, shown: Arrangement, state: CanvasState, colou
         help="The same place as a landscape.",
     )
     with st.container(width=130):
-        if shown.is_sorted:
-            help = "Files hold rows and columns as the checkpoint does: choose file order to export."
-            st.button("Export", key="no-export", icon=":material/download:", disabled=True, help=help, width="stretch")
-        else:
-            export_panel(selection, None if state.is_full else state.view, colours)
+        numbers = [lines and lines.numbers for lines in (shown.rows, shown.columns)]
+        target = replace(selection, source=shown.source, info=shown.info)
+        export_panel(target, None if state.is_full else state.view, colours, *numbers)
 
 
 def _places(state: CanvasState) -> None:

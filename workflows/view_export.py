@@ -35,22 +35,30 @@ LONGEST_STEM = 150
 """Letters of a file name before its ending; file systems take 255 bytes, and downloads add a number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TensorView:
     """A window of one tensor of one checkpoint.
 
     Attributes:
-        location: whose it is; named in titles and files. source, info: the tensor. window: in whole entries.
+        location: whose it is; named in titles and files. source, info: the tensor, of a sorted one in the order shown.
+        window: in whole entries. rows, columns: (n,) int64; of sorted lines, the number in the file of the line at each
+            place; None in file order.
     """
 
     location: Location
     source: Source
     info: TensorInfo
     window: Viewport
+    rows: np.ndarray | None = None
+    columns: np.ndarray | None = None
 
     @property
     def is_full(self) -> bool:
         return (self.num_rows, self.num_columns) == matrix_shape(self.info.shape)
+
+    @property
+    def is_sorted(self) -> bool:
+        return self.rows is not None or self.columns is not None
 
     @property
     def is_exact(self) -> bool:
@@ -76,10 +84,10 @@ def file_name(view: TensorView, ending: str, *, note: str = "") -> str:
     """A name for a file of the view, such as `starter.layers.0.q_proj.weight.rows0-64.png`.
 
     Only letters, digits and "._-" of ASCII, no path, no leading dot. Rows and columns are half open, and only named
-    where they are not all. `note` stands before the ending ("pooled").
+    where they are not all; of sorted ones, their places. `note` stands before the ending ("pooled").
     """
     window, shape = view.window, matrix_shape(view.info.shape)
-    parts = [view.location.name, view.info.name]
+    parts = [view.location.name, view.info.name, *(["sorted"] if view.is_sorted else [])]
     if (window.row_start, window.row_stop) != (0, shape[0]):
         parts.append(f"rows{window.row_start}-{window.row_stop}")
     if (window.column_start, window.column_stop) != (0, shape[1]):
@@ -115,11 +123,11 @@ def view_picture(view: TensorView, scale: ColourScale, name: str, frame: Picture
         scale, name: which number gets which colour, and the colour map. frame: size, theme and texts; of texts left
             empty, none is drawn (`with_texts` fills them in).
     """
-    from figures.pictures import heatmap_picture, plot_size
+    from figures.pictures import Axes, heatmap_picture, plot_size
 
     size = plot_size(view.num_rows, view.num_columns, frame)
     grid = read_grid(view.source, view.info, replace(view.window, max_rows=size[0], max_columns=size[1]))
-    return heatmap_picture(grid, scale, name, frame)
+    return heatmap_picture(grid, scale, name, frame, axes=Axes(view.rows, view.columns))
 
 
 def with_texts(view: TensorView, scale: ColourScale, frame: PictureFrame) -> PictureFrame:
@@ -162,9 +170,10 @@ def parquet_bytes(view: TensorView) -> bytes:
 def table(view: TensorView) -> pa.Table:
     """The view's numbers, a line for each, in storage order.
 
-    Returns: columns row, column, value where the view has at most `MOST_ENTRIES` entries; else row_start, row_stop,
-        column_start, column_stop, value: pooled cells, their ranges half open. int64, and float32 or, where the stored
-        type has more digits, that type. The schema's metadata say which tensor of which checkpoint it is.
+    Returns: columns row, column, value where the view has at most `MOST_ENTRIES` entries, with the numbers of the file;
+        else row_start, row_stop, column_start, column_stop, value: pooled cells, their ranges half open, of sorted
+        lines counted by place. int64, and float32 or, where the stored type has more digits, that type. The
+        schema's metadata say which tensor of which checkpoint it is.
     """
     import pyarrow as pa
 
@@ -173,7 +182,10 @@ def table(view: TensorView) -> pa.Table:
     height, width = values.shape
     rows, columns = grid.row_edges, grid.column_edges
     if grid.is_exact:
-        lines = {"row": np.repeat(rows[:-1], width), "column": np.tile(columns[:-1], height)}
+        lines = {
+            "row": np.repeat(_numbers(view.rows, rows[:-1]), width),
+            "column": np.tile(_numbers(view.columns, columns[:-1]), height),
+        }
     else:
         lines = {
             "row_start": np.repeat(rows[:-1], width),
@@ -190,8 +202,14 @@ def _wide(view: TensorView) -> pa.Table:
 
     grid = _read(view)
     values = _plain(grid.values if grid.stored is None else grid.stored)
-    columns = {str(number): values[:, k] for k, number in enumerate(grid.column_edges[:-1])}
-    return pa.table({"row": grid.row_edges[:-1], **columns})
+    numbers = _numbers(view.columns, grid.column_edges[:-1])
+    columns = {str(number): values[:, k] for k, number in enumerate(numbers)}
+    return pa.table({"row": _numbers(view.rows, grid.row_edges[:-1]), **columns})
+
+
+def _numbers(lines: np.ndarray | None, places: np.ndarray) -> np.ndarray:
+    """The numbers, in the file, of the lines at some places."""
+    return places if lines is None else np.asarray(lines, np.int64)[places]
 
 
 def _read(view: TensorView) -> Grid:
@@ -213,15 +231,20 @@ def _metadata(view: TensorView, grid: Grid) -> dict[str, str]:
         "dtype": view.info.dtype,
         "shape": " ".join(map(str, view.info.shape)),
         "cell": cell,
+        "order": "sorted" if view.is_sorted else "as in the file",
         "software": signature(),
     }
 
 
 def _window_words(view: TensorView) -> list[str]:
-    if view.is_full:
-        return []
-    window = view.window
-    return [
-        f"rows {window.row_start:,}–{window.row_stop - 1:,}",
-        f"columns {window.column_start:,}–{window.column_stop - 1:,}",
-    ]
+    words = []
+    spans = (
+        ("row", view.window.row_start, view.window.row_stop, view.rows),
+        ("column", view.window.column_start, view.window.column_stop, view.columns),
+    )
+    for what, start, stop, lines in spans:
+        if not view.is_full:
+            words.append(f"{what}s {start:,}–{stop - 1:,}" if lines is None else f"{stop - start:,} sorted {what}s")
+        elif lines is not None:
+            words.append(f"sorted {what}s")
+    return words
