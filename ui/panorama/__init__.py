@@ -9,14 +9,15 @@ import streamlit as st
 
 from engine.colour_maps import COLOUR_MAPS
 from engine.colour_scales import SCALES, ColourScale, Kind
-from engine.naming import place, role_title
+from engine.naming import place
 from engine.panorama import Panorama
 from engine.tile_colours import bounded, group_scales
 from ui.colours import AUTOMATIC, chosen_map
 from ui.measure_offer import measure_offer
 from ui.panorama.canvas import Scene, panorama_canvas
+from ui.panorama.filters import are_wanted
 from ui.panorama.pictures import layout_of, pictures_of
-from ui.selection import ALL, OUTSIDE, Selection, choose_tensor
+from ui.selection import Selection, choose_tensor
 from ui.tile_values import TileValues, is_measured, measure_titles, short_text, tile_values, written
 
 WEIGHTS = "Weights"
@@ -133,7 +134,7 @@ def _scene(
         name=chosen_map(colours, is_signed),
         marks=[""] * len(infos) if values is None else [_mark(value, write) for value in values.values],
         row_marks=_row_marks(layout, scales, write) if tiles == ROLE_SCALE else [],
-        is_dim=_dimmed(places),
+        is_dim=[not is_wanted for is_wanted in are_wanted(places)],
         selected=next((i for i, info in enumerate(infos) if info.name == selection.info.name), None),
         bar=_bar(scales, grids, tiles, write),
         bar_title=_bar_title(values, tiles),
@@ -195,14 +196,3 @@ def _ends(cells: list[np.ndarray], fold) -> np.ndarray:
 def _bar_title(values: TileValues | None, tiles: str) -> str:
     what = "weight" if values is None else f"{values.title.lower()}{f', {values.unit}' if values.unit else ''}"
     return what + {ONE_SCALE: "", ROLE_SCALE: ", limits of each role", TENSOR_SCALE: ", limits of each tensor"}[tiles]
-
-
-def _dimmed(places: list) -> list[bool]:
-    """Which tensors lie outside the layer and role filters above."""
-    layer, role = st.session_state.get("layer", ALL), st.session_state.get("role", ALL)
-
-    def is_wanted(where) -> bool:
-        fits = layer == ALL or (where.layer is None if layer == OUTSIDE else str(where.layer) == layer)
-        return fits and role in (ALL, role_title(where.role))
-
-    return [not is_wanted(where) for where in places]
