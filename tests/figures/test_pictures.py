@@ -20,6 +20,7 @@ from figures.pictures import (
     LIGHT,
     Axes,
     PictureFrame,
+    bar_ticks,
     colour_bar,
     coloured_cells,
     framed,
@@ -235,3 +236,17 @@ def test_ticks_are_round_numbers_inside_the_window():
     assert ticks(37, 41, 400, 30) == [37, 38, 39, 40]
     assert ticks(30_000, 30_522, 300, 60) == [30_000, 30_200, 30_400]
     assert ticks(0, 1, 90, 60) == [0] and ticks(5, 5, 90, 60) == []
+
+
+def test_numbers_beside_the_bar_are_round_and_where_they_belong():
+    values = [-0.191, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.15, 0.191]
+    expected = [((value + 0.191) / 0.382, value) for value in values]
+    np.testing.assert_allclose(bar_ticks(signed_scale(0.191), 600), expected, atol=1e-12)
+    log = bar_ticks(symmetric_log_scale(ColourLimits(-0.5, 0.5, True)), 600)
+    assert [value for _, value in log] == pytest.approx([-0.5, -0.1, -0.01, -0.001, 0, 0.001, 0.01, 0.1, 0.5])
+    assert [share for share, _ in bar_ticks(rank_scale(WEIGHTS), 600)] == pytest.approx(
+        [0, 0.125, 0.25, 0.5, 0.75, 0.875, 1], abs=0.01
+    )
+    for scale in (signed_scale(1e-30), signed_scale(3e30), linear_scale(ColourLimits(0.9, 1.1, False))):
+        shares = [share for share, _ in bar_ticks(scale, 300)]
+        assert shares[0] == 0 and shares[-1] == 1 and min(np.diff(shares)) * 300 >= 20
