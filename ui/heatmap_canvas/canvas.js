@@ -1,7 +1,7 @@
 // The component: state of one canvas, what the person does, and what is asked of the server.
 
 const QUIET_MS = 120; // after the last move, before the server is asked
-const PATIENCE_MS = 350; // during a long move, the server is asked this often all the same
+const PATIENCE_MS = 350; // during a long move, it is asked this often all the same, if finer numbers are wanted
 const KEPT_TILES = 6;
 const instances = new WeakMap();
 
@@ -53,8 +53,6 @@ class HeatmapCanvas {
     this.takeEdges(header, lists);
     this.takeRectangle(header);
     this.describe();
-    // The page kept its state, but this canvas is new; or it stands, and its edges may be read now.
-    if (!this.isEmpty && (!this.overview() || this.lacksEdges())) this.ask(0);
   }
 
   // The overview stays; of the others the latest few, in the order they are drawn: the finest on top.
@@ -118,7 +116,9 @@ class HeatmapCanvas {
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1]) [this.canvas.width, this.canvas.height] = pixels;
     if (this.hover || this.hoverEdge) this.point(this.lastPoint); // finer numbers may have come
     this.draw();
-    if (this.isCoarse() && this.wanted() !== this.asked) this.ask(QUIET_MS); // once: the answer is bounded
+    // The page kept its state, but this canvas is new; or it stands, and its edges may be read now.
+    if (!this.isEmpty && (!this.overview() || this.lacksEdges())) this.ask(0);
+    else if (this.isCoarse() && this.wanted() !== this.asked) this.ask(QUIET_MS); // once: the answer is bounded
   }
 
   // The finest tile that has all of the view.
@@ -181,7 +181,9 @@ class HeatmapCanvas {
     const now = performance.now();
     this.firstAsk = this.timer ? this.firstAsk : now;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.request(), Math.max(0, Math.min(delay, this.firstAsk + PATIENCE_MS - now)));
+    // Every answer redraws the page around the canvas, so none is asked for while the tiles at hand are fine enough.
+    const patience = this.isCoarse() ? this.firstAsk + PATIENCE_MS - now : delay;
+    this.timer = setTimeout(() => this.request(), Math.max(0, Math.min(delay, patience)));
   }
 
   // The window and the pixels it has, as text: what the server is asked about.

@@ -100,8 +100,10 @@ function ticks(start, stop, pixels, room) {
   return labels;
 }
 
+const GROUPED = new Intl.NumberFormat("en-US");
+
 function grouped(number) {
-  return number.toLocaleString("en-US");
+  return GROUPED.format(number);
 }
 
 function spanText(what, [start, stop]) {
