@@ -44,11 +44,18 @@ def _attention(selection: Selection) -> None:
     attention_look(selection)
 
 
+def _spectrum(selection: Selection) -> None:
+    from ui.spectrum_view import spectrum_look
+
+    spectrum_look(selection)
+
+
 LOOKS: dict[str, Callable[[Selection], None]] = {
     TENSOR: _tensor,
     "Whole model": _whole_model,
     "Animation": _animation,
     "Attention": _attention,
+    "Spectrum": _spectrum,
 }
 """Every look, by the name in the URL (`?look=`), in reading order. A look draws everything below the pickers."""
 

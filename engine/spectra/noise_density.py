@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba import float64
+from numba.extending import register_jitable
+
+from engine.measures.compilation import array, kernel
 
 GROUPS = 64
 """Rows (and columns) are taken together in so many groups of neighbouring norms; more change no pixel; ours."""
@@ -32,18 +38,8 @@ def bulk_density(row_squares: np.ndarray, column_squares: np.ndarray, eigenvalue
     short, long = sorted((row_squares, column_squares), key=len)
     unit = short.max() * (long.max() / energy)
     (a, a_times), (b, b_times) = (_grouped(squares / squares.max()) for squares in (short, long))
-    x = np.asarray(eigenvalues, np.float64) / unit
-    p = q = None
-    for eta in np.geomspace(np.full(len(x), 10 * (x.max() + 1)), SMOOTHING * x, STEPS):
-        z = x + 1j * eta
-        if p is None:
-            p, q = (a @ a_times) / z, (b @ b_times) / z
-        for _ in range(4):
-            p, q = _newton(z, p, q, (a, a_times), (b, b_times))
-    for _ in range(12):
-        p, q = _newton(z, p, q, (a, a_times), (b, b_times))
-    trace = -((p * q * z) + a_times.sum()) / z
-    return np.maximum(trace.imag, 0.0) / np.pi / len(short) / unit
+    x = np.ascontiguousarray(eigenvalues, np.float64) / unit
+    return _density(a, a_times, b, b_times, x) / (len(short) * unit)
 
 
 def marchenko_pastur_density(num_rows: int, num_columns: int, energy: float, eigenvalues: np.ndarray) -> np.ndarray:
@@ -60,27 +56,51 @@ def marchenko_pastur_density(num_rows: int, num_columns: int, energy: float, eig
     return np.sqrt(inside) / (2 * np.pi * variance * short * eigenvalues)
 
 
-def _newton(z, p, q, rows, columns):
-    """One step towards p·z = A(q), q·z = B(p), for every z at once.
+@register_jitable
+def _sums(weights, times, at):
+    """Σ w/(1 − w·at), each so many times, and its derivative in `at`."""
+    value = slope = 0j
+    for i in range(weights.size):
+        term = weights[i] / (1.0 - weights[i] * at)
+        value += times[i] * term
+        slope += times[i] * term * term
+    return value, slope
+
+
+@kernel((array(float64),) * 5)
+def _density(a, a_times, b, b_times, places):
+    """−Im Σ 1/(…)/π at every place, of noise with variances aᵢ·bⱼ.
 
     The wanted p and q lie below the real axis. A Newton step that leaves it is replaced by half a step of the fixed
     point's own iteration, which never does.
     """
-    value_a, slope_a = _sums(rows, q)
-    value_b, slope_b = _sums(columns, p)
-    miss_p, miss_q = z * p - value_a, z * q - value_b
-    determinant = z * z - slope_a * slope_b
-    new_p = p - (miss_p * z + miss_q * slope_a) / determinant
-    new_q = q - (miss_q * z + miss_p * slope_b) / determinant
-    stays = (new_p.imag < 0) & (new_q.imag < 0)
-    return np.where(stays, new_p, 0.5 * (p + value_a / z)), np.where(stays, new_q, 0.5 * (q + value_b / z))
-
-
-def _sums(weighted: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Σ w/(1 − w·at) and its derivative in `at`."""
-    weights, times = weighted
-    inverse = 1.0 / (1.0 - weights[:, None] * at)
-    return (weights * times) @ inverse, (weights**2 * times) @ inverse**2
+    result = np.empty(places.size)
+    highest = 10.0 * (places.max() + 1.0)
+    for k in range(places.size):
+        x = places[k]
+        ratio = (SMOOTHING * x / highest) ** (1.0 / (STEPS - 1))
+        eta = highest
+        z = complex(x, eta)
+        p, q = np.sum(a * a_times) / z, np.sum(b * b_times) / z
+        for step in range(STEPS):
+            z = complex(x, eta)
+            for _ in range(16 if step == STEPS - 1 else 4):
+                value_a, slope_a = _sums(a, a_times, q)
+                value_b, slope_b = _sums(b, b_times, p)
+                miss_p, miss_q = z * p - value_a, z * q - value_b
+                determinant = z * z - slope_a * slope_b
+                new_p = p - (miss_p * z + miss_q * slope_a) / determinant
+                new_q = q - (miss_q * z + miss_p * slope_b) / determinant
+                if not (new_p.imag < 0.0 and new_q.imag < 0.0):
+                    new_p, new_q = 0.5 * (p + value_a / z), 0.5 * (q + value_b / z)
+                change = abs(new_p - p) + abs(new_q - q)
+                p, q = new_p, new_q
+                if change <= 1e-10 * (abs(p) + abs(q)):
+                    break
+            eta *= ratio
+        trace = -(p * q * z + np.sum(a_times)) / z
+        result[k] = max(trace.imag, 0.0) / math.pi
+    return result
 
 
 def _grouped(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
