@@ -26,6 +26,9 @@ MODEL_TABLES = (
 )
 """The tables whose rows belong to one model, by `model.id`."""
 
+PAIR_TABLES = ("comparison", "comparison_tensor", "comparison_value", "lineage")
+"""The tables whose rows belong to two models, by `model_a` and `model_b`."""
+
 _SUMMARY = "content_hash, name, uri, format, family, num_tensors, num_parameters, num_bytes, measured_at"
 
 
@@ -104,6 +107,8 @@ class Models:
                 [key],
             )
             _forget_readings(connection, key)
+            for table in PAIR_TABLES:
+                connection.execute(f"DELETE FROM {table} WHERE model_a = $1 OR model_b = $1", [key])  # noqa: S608
             connection.execute("DELETE FROM model WHERE id = ?", [key])
         return True
 

@@ -48,6 +48,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     shared = _shared()
     _add_extract(commands, shared)
     _add_spectra(commands, shared)
+    _add_compare(commands, shared)
     _add_download(commands, shared)
     _add_looking(commands, shared)
     _add_delete(commands, shared)
@@ -94,6 +95,23 @@ def _add_spectra(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=spectra.spectra)
+
+
+def _add_compare(commands, shared) -> None:
+    from workflows.commands import comparing
+
+    command = commands.add_parser("compare", parents=[shared], help="say what changed between checkpoints")
+    command.add_argument("models", nargs="+", metavar="MODEL", help="as for extract: A B, or versions in order of time")
+    command.add_argument(
+        "--against", choices=("first", "previous"), default="first", help="compare each version with (%(default)s)"
+    )
+    command.add_argument("--tolerance", type=float, metavar="X", help="|Δ| up to which a weight counts as unchanged")
+    command.add_argument("--tensors", action="store_true", help="also a table of the tensors, the most changed first")
+    command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=comparing.compare)
 
 
 def _add_download(commands, shared) -> None:

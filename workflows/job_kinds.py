@@ -55,6 +55,13 @@ def _hub_name(arguments: dict) -> str:
     return str(HubName(arguments["model"], arguments["revision"]))
 
 
+def _check_compare(arguments: dict) -> dict:
+    """`a` and `b` are what `_check_model` takes as `model`; `name_a` and `name_b` are for people."""
+    sides = [_check_model({"model": arguments.get(s), "name": arguments.get(f"name_{s}")}) for s in ("a", "b")]
+    (a, name_a), (b, name_b) = (tuple(side.values()) for side in sides)
+    return {"a": a, "b": b, "name_a": name_a, "name_b": name_b}
+
+
 KINDS: dict[str, JobKind] = {
     "extract": JobKind(
         check=_check_model,
@@ -68,6 +75,12 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: arguments["model"],
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Measure spectra of {arguments['name']}",
+    ),
+    "compare": JobKind(
+        check=_check_compare,
+        subject=lambda arguments: f"{arguments['a']} {arguments['b']}",
+        command=lambda arguments: ["--", arguments["a"], arguments["b"]],
+        title=lambda arguments: f"Compare {arguments['name_a']} with {arguments['name_b']}",
     ),
     "download": JobKind(
         check=_check_download,

@@ -56,7 +56,9 @@ def _where(compared: list[TensorComparison], changed: list[TensorComparison]) ->
     if len(changed) == len(compared):
         return f"All {_counted(len(compared), 'tensor')} changed."
     parts, equal = [], []
-    for group in dict.fromkeys(_group(row.match) for row in compared):
+    order = list(GROUPS)
+    groups = dict.fromkeys(_group(row.match) for row in compared)
+    for group in sorted(groups, key=lambda name: order.index(name) if name in order else len(order)):
         members = [row for row in compared if _group(row.match) == group]
         touched = [row for row in members if row.difference.num_changed]
         if not touched:
@@ -64,7 +66,7 @@ def _where(compared: list[TensorComparison], changed: list[TensorComparison]) ->
         else:
             parts.append(group + _layers(members, touched))
     kept = f"; {_and(equal)} {'is' if equal == ['attention output'] else 'are'} identical" if equal else ""
-    return f"Only {_and(parts)} changed{kept}." if equal else f"Changed: {_and(parts)}."
+    return f"Only the {_and(parts)} changed{kept}."
 
 
 def _layers(members: list[TensorComparison], touched: list[TensorComparison]) -> str:

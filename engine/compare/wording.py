@@ -13,9 +13,9 @@ def percent(share: float) -> str:
         return "more than 99.9 %"
     if share < 1e-6:
         return "less than 0.0001 %"
-    return (
-        f"{share * 100:.2g} %" if share < 0.0995 else f"{share * 100:.3g} %" if share < 10 else f"{share * 100:.0f} %"
-    )
+    if share < 0.0995:
+        return f"{share * 100:.2g} %"
+    return f"{share * 100:.3g} %" if share < 9.995 else f"{share * 100:,.0f} %"
 
 
 def numbers(values: Iterable[int]) -> str:
