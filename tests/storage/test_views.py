@@ -66,7 +66,7 @@ def test_every_table_view_and_column_has_a_comment(store):
             "SELECT table_name || '.' || column_name, comment FROM duckdb_columns() WHERE NOT internal"
         ).fetchall()
     assert len(tables) >= 13
-    assert {name for name, _ in views} == {"tensor_stats", "layer_stats", "model_stats"}
+    assert {name for name, _ in views} == {"tensor_stats", "layer_stats", "model_stats", "comparison_stats"}
     assert len(columns) > 3 * len(MEASURES)
     assert [name for name, comment in [*tables, *views, *columns] if not comment] == []
 
