@@ -155,14 +155,17 @@ def _plan(tile: Tile) -> list[list[float]]:
 
 
 def _buildings(blocks: list[dict]) -> pdk.Layer:
+    """The blocks. Here and below, colours are given to inner layers, so that Streamlit fades none on a selection."""
     return pdk.Layer(
-        "SolidPolygonLayer",
+        "PolygonLayer",
         blocks,
         id=BLOCKS,
         get_polygon="plan",
         get_elevation="high",
-        get_fill_color="fill",
+        _sub_layer_props={"fill": {"getFillColor": "@@=fill"}},
         extruded=True,
+        filled=True,
+        stroked=False,
         pickable=True,
         auto_highlight=True,
         highlight_color=[255, 255, 255, 90],
@@ -180,12 +183,13 @@ def _ground(layout: Panorama, is_dark: bool) -> pdk.Layer:
         far, near = margin, -max(row.y + row.height for row in layout.rows) - margin
         plates.append({"plan": [[left, far, -0.02], [right, far, -0.02], [right, near, -0.02], [left, near, -0.02]]})
     return pdk.Layer(
-        "SolidPolygonLayer",
+        "PolygonLayer",
         plates,
         id="ground",
         get_polygon="plan",
-        get_fill_color=[38, 47, 58] if is_dark else [233, 237, 241],
+        _sub_layer_props={"fill": {"getFillColor": [38, 47, 58] if is_dark else [233, 237, 241]}},
         extruded=False,
+        stroked=False,
         pickable=False,
     )
 
@@ -193,7 +197,6 @@ def _ground(layout: Panorama, is_dark: bool) -> pdk.Layer:
 def _labels(city: City, is_dark: bool) -> list[pdk.Layer]:
     """Roles at the left end of their street, layer numbers in front, names above what stands outside the layers."""
     layout = city.layout
-    colour = [226, 232, 238, 230] if is_dark else [28, 39, 51, 230]
     layers = []
     if layout.rows:
         start = layout.columns[0].x - 0.3
@@ -202,7 +205,7 @@ def _labels(city: City, is_dark: bool) -> list[pdk.Layer]:
             for row in layout.rows
             if row.label == row.title
         ]
-        layers.append(_text("roles", titles, colour, 12, "end"))
+        layers.append(_text("roles", titles, is_dark, 12, "end"))
         step = _step(len(layout.columns))
         near = -max(row.y + row.height for row in layout.rows) - 0.45
         numbers = [
@@ -210,12 +213,12 @@ def _labels(city: City, is_dark: bool) -> list[pdk.Layer]:
             for k, column in enumerate(layout.columns)
             if k % step == 0 or (column.stack and column.layer == 0)
         ]
-        layers.append(_text("layers", numbers, colour, 12, "middle"))
+        layers.append(_text("layers", numbers, is_dark, 12, "middle"))
     below = {(round(tile.x, 4), round(tile.y, 4)): i for i, tile in enumerate(layout.tiles)}
     roofs = [(below[round(c.x, 4), round(c.y + c.height, 4)], c.text) for c in layout.captions]
     signs = [{"at": _roof(city, i, 0.45), "words": text} for i, text in roofs if i in city.shown]
     if 0 < len(signs) <= MOST_SIGNS:
-        layers.append(_text("signs", signs, colour, 11, "middle"))
+        layers.append(_text("signs", signs, is_dark, 11, "middle"))
     return layers
 
 
@@ -224,10 +227,10 @@ def _marks(city: City, is_dark: bool) -> list[pdk.Layer]:
     layers = []
     cut = [{"at": _roof(city, i), "words": "▲"} for i in city.shown if city.are_cut[i]]
     if cut:
-        layers.append(_text("cut", cut, [226, 232, 238, 200] if is_dark else [28, 39, 51, 200], 10, "middle"))
+        layers.append(_text("cut", cut, is_dark, 9, "middle"))
     if city.selected in city.shown:
         pin = [{"at": _roof(city, city.selected, 0.5), "words": "▼"}]
-        layers.append(_text("pin", pin, [88, 166, 255, 255] if is_dark else [11, 107, 203, 255], 22, "middle"))
+        layers.append(_text("pin", pin, is_dark, 26, "middle", is_pin=True))
     return layers
 
 
@@ -237,20 +240,28 @@ def _roof(city: City, index: int, above: float = 0.18) -> list[float]:
     return [tile.x + tile.width / 2, -tile.y - tile.height / 2, top + above]
 
 
-def _text(name: str, data: list[dict], colour: list[int], size: int, anchor: str) -> pdk.Layer:
+def _text(name: str, data: list[dict], is_dark: bool, size: int, anchor: str, is_pin: bool = False) -> pdk.Layer:
+    """Words that always face the viewer, on a little paper so that they read above blocks; a pin shows through all."""
+    colour = [226, 232, 238, 255] if is_dark else [28, 39, 51, 255]
+    paper = [15, 20, 26, 150] if is_dark else [255, 255, 255, 150]
+    if is_pin:
+        colour, paper = [255, 94, 58, 255], [0, 0, 0, 0]
     return pdk.Layer(
         "TextLayer",
         data,
         id=name,
         get_position="at",
         get_text="words",
-        get_color=colour,
+        _sub_layer_props={"characters": {"getColor": colour}, "background": {"getFillColor": paper}},
+        background=True,
+        background_padding=[4, 2],
         get_size=size,
         size_units=pdk.types.String("pixels"),
         get_text_anchor=pdk.types.String(anchor),
         get_alignment_baseline=pdk.types.String("center"),
         font_family=pdk.types.String("sans-serif"),
         character_set=pdk.types.String("auto"),
+        parameters={"depthCompare": "always" if is_pin else "less-equal"},
         pickable=False,
     )
 
