@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.colour_limits import ColourLimits
 from engine.colour_maps import NAN_COLOUR, NEGINF_COLOUR, POSINF_COLOUR, colour_image
-from engine.colour_scales import signed_scale
+from engine.colour_scales import SCALES, ColourScale, rank_scale, signed_scale, symmetric_log_scale
 
 pytestmark = pytest.mark.browser
 APP = Path(__file__).with_name("canvas_app.py")
@@ -26,7 +27,18 @@ def weights():
     square[10, 20], square[30, 40], square[50, 60] = np.nan, np.inf, -np.inf
     ids = (2**53 + np.arange(40)).reshape(5, 8)
     one = np.array(2.5, np.float32)
-    names = {"tall": tall, "square": square, "vector": tall[7], "ids": ids, "one": one, HOSTILE: tall[:3, :3]}
+    peaks = (rng.standard_normal((30_522, 384)) * 0.05).clip(-0.2, 0.2).astype(np.float32)
+    places = np.unravel_index(rng.choice(peaks.size, 200, replace=False), peaks.shape)
+    peaks[places] = rng.choice([-1, 1], 200) * np.linspace(1, 2, 200)
+    names = {
+        "peaks": peaks,
+        "tall": tall,
+        "square": square,
+        "vector": tall[7],
+        "ids": ids,
+        "one": one,
+        HOSTILE: tall[:3, :3],
+    }
     return names | {"empty": np.zeros((0, 7), np.float32)}
 
 
@@ -69,12 +81,14 @@ class Canvas:
     def pixel(self, row, column):
         """Where an entry's centre is on the page."""
         box = self.root.locator("canvas").bounding_box()
+        x, y = self.places(row, column)
+        return box["x"] + x, box["y"] + y
+
+    def places(self, rows, columns):
+        """Where centres of entries are on the canvas: numbers, or arrays of them."""
         x, y, width, height = (float(n) for n in self.get("plot").split(","))
         r0, r1, c0, c1 = self.view
-        return (
-            box["x"] + x + width * (column + 0.5 - c0) / (c1 - c0),
-            box["y"] + y + height * (row + 0.5 - r0) / (r1 - r0),
-        )
+        return x + width * (columns + 0.5 - c0) / (c1 - c0), y + height * (rows + 0.5 - r0) / (r1 - r0)
 
     def hover(self, row, column):
         self.page.mouse.move(*self.pixel(row, column))
@@ -197,22 +211,112 @@ def test_a_click_on_a_pooled_cell_selects_the_outlier_inside_it(show):
     canvas.page.get_by_text("tall selected 12345 67 3.0").wait_for()
 
 
-def test_every_pixel_of_an_exact_view_has_the_colour_that_python_gives_its_number(show, weights):
-    canvas = show("t=square")
+@pytest.mark.parametrize("kind", SCALES)
+def test_every_pixel_of_an_exact_view_has_the_colour_that_python_gives_its_number(show, weights, kind):
+    canvas = show(f"t=square&s={kind}")
     canvas.page.mouse.move(2, 2)
     canvas.page.wait_for_timeout(300)
     picture = canvas.picture()
     values = weights["square"].astype(np.float32)
     finite = values[np.isfinite(values)].astype(np.float64)
     high = np.abs(np.percentile(finite, [0.5, 99.5])).max()
+    expected = colour_image(values, scale_of(kind, values, high), "blue-red").astype(int)
+    x, y = (np.floor(at).astype(int) for at in canvas.places(*np.indices((96, 96))))
+    assert np.abs(picture[y, x] - expected).max() <= 2
+
+
+def scale_of(kind: str, values: np.ndarray, high: float) -> ColourScale:
+    if kind == "rank":
+        sample = values[[round(row) for row in np.linspace(0, 95, 64)]]
+        return rank_scale(sample[np.isfinite(sample)])
+    return signed_scale(high) if kind == "linear" else symmetric_log_scale(ColourLimits(-high, high, True))
+
+
+def test_the_two_hundred_largest_weights_of_a_tall_matrix_are_all_on_the_screen(show, weights):
+    """Each has the colour of its own value, within two pixels of its place, on a scale where no other weight has it."""
+    canvas = show("t=peaks&full=yes")
+    canvas.page.mouse.move(2, 2)
+    canvas.page.wait_for_timeout(300)
+    peaks = weights["peaks"]
+    order = np.argsort(-np.abs(peaks), axis=None)[:200]
+    rows, columns = np.unravel_index(order, peaks.shape)
+    picture = canvas.picture().astype(int)
+    scale = signed_scale(2.0)
+    colours = colour_image(peaks[rows, columns], scale, "blue-red").astype(int)
+    others = colour_image(np.array([-0.2, 0.2]), scale, "blue-red").astype(int)
+    assert np.abs(colours[:, None] - others).sum(axis=2).min() > 90
+    x, y = (np.floor(at).astype(int) for at in canvas.places(rows, columns))
+    around = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]
+    near = [np.abs(picture[y + down, x + right] - colours).max(axis=1) for down, right in around]
+    num_seen = int((np.min(near, axis=0) <= 2).sum())
+    assert num_seen == 200
+
+
+def test_sums_along_the_edges_follow_the_view_and_name_their_line(show, weights):
+    canvas = show("t=tall&e&v=12340,12350,60,75")
+    canvas.wait("edges", "sum")
     box = canvas.root.locator("canvas").bounding_box()
-    expected = colour_image(values, signed_scale(high), "blue-red").astype(int)
-    wrong = 0
-    for row in range(0, 96, 5):
-        for column in range(0, 96, 5):
-            x, y = canvas.pixel(row, column)
-            wrong += np.abs(picture[int(y - box["y"]), int(x - box["x"])] - expected[row, column]).max() > 2
-    assert wrong == 0
+    x, y, width, height = (float(n) for n in canvas.get("plot").split(","))
+    tall = weights["tall"].astype(np.float64)
+    canvas.page.mouse.move(box["x"] + x + width + 15, box["y"] + y + height * 0.55)  # the sixth of ten rows
+    cell = json.loads(canvas.get("hover"))
+    assert cell["edge"] == "row" and cell["lines"] == [12_345, 12_346]
+    assert float(cell["value"]) == pytest.approx(tall[12_345].sum(), rel=1e-6)
+    canvas.page.mouse.move(box["x"] + x + width * 0.5, box["y"] + y - 15)  # the eighth of fifteen columns
+    cell = json.loads(canvas.get("hover"))
+    assert cell["edge"] == "column" and cell["lines"] == [67, 68]
+    assert float(cell["value"]) == pytest.approx(tall[:, 67].sum(), rel=1e-6)
+    canvas.root.get_by_role("button", name="Fit").click()
+    canvas.settle()
+    sums = tall.sum(axis=1)
+    at = int(np.argmax(np.abs(sums)))
+    found = []
+    for step in range(-3, 4):
+        canvas.page.mouse.move(box["x"] + x + width + 15, box["y"] + y + height * (at + 0.5) / 30_522 + step)
+        found.append(json.loads(canvas.get("hover"))["lines"][0])
+    assert at in found  # of all lines under a pixel, the one with the largest sum
+
+
+def test_a_rectangle_is_drawn_with_shift_or_with_the_button_and_taken_away_with_escape(show):
+    canvas = show("t=tall&v=5000,5040,100,140")
+    page = canvas.page
+
+    def drag(start, stop):
+        page.mouse.move(*canvas.pixel(*start))
+        page.mouse.down()
+        page.mouse.move(*canvas.pixel(*stop), steps=4)
+        page.mouse.up()
+
+    page.keyboard.down("Shift")
+    drag((5020, 120), (5010, 125))
+    page.keyboard.up("Shift")
+    page.get_by_text("tall rectangle 5010,5021,120,126").wait_for()
+    assert canvas.get("rectangle") == "5010,5021,120,126" and canvas.view == [5000, 5040, 100, 140]
+    canvas.root.get_by_role("button", name="Select a rectangle").click()
+    drag((5002, 102), (5003, 102))
+    page.get_by_text("tall rectangle 5002,5004,102,103").wait_for()
+    canvas.root.get_by_role("button", name="Select a rectangle").click()
+    drag((5020, 120), (5010, 120))
+    canvas.settle()
+    assert canvas.view != [5000, 5040, 100, 140] and canvas.get("rectangle") == "5002,5004,102,103"
+    canvas.root.focus()
+    page.keyboard.press("Escape")
+    page.get_by_text("tall rectangle").wait_for(state="detached")
+    assert canvas.get("rectangle") == ""
+
+
+def test_sorted_rows_keep_the_numbers_of_the_file(show, weights):
+    canvas = show("t=tall&o=norm&v=0,8,60,75")
+    order = np.argsort(-np.linalg.norm(weights["tall"].astype(np.float64), axis=1), kind="stable")
+    cell = canvas.hover(2, 67)
+    assert cell["rows"] == [2, 3] and np.float32(cell["value"]) == weights["tall"][order[2], 67]
+    assert canvas.root.locator(".place").inner_text() == f"row {order[2]:,} · column 67"
+    assert "places 0–7 of 30,522 rows by norm" in canvas.root.locator(".window").inner_text()
+    canvas.page.mouse.click(*canvas.pixel(2, 67))
+    canvas.page.get_by_text(f"tall selected {order[2]} 67 ").wait_for()
+    canvas.wait("selected", f"{order[2]},67")
+    canvas.page.get_by_role("button", name="Jump").click()  # to row 110 of the file, seen in places 100 … 120
+    canvas.wait("selected", "110,20")
 
 
 def test_nan_and_infinities_have_their_own_colours_names_and_legend(show):

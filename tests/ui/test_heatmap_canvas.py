@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from engine.heatmaps import Grid, Viewport
-from ui.heatmap_canvas import SelectedEntry
+from ui.heatmap_canvas import Edges, Frame, SelectedEntry, SortedLines
+from ui.heatmap_canvas.frame import MOST_LINES
 from ui.heatmap_canvas.message import encode_message
-from ui.heatmap_canvas.requests import MOST_CELLS, AskedView, View, asked_cell, asked_view, tile_window
+from ui.heatmap_canvas.requests import (
+    MOST_CELLS,
+    AskedView,
+    View,
+    asked_cell,
+    asked_rectangle,
+    asked_view,
+    tile_window,
+)
 
 
 def decode(message):
@@ -77,6 +86,51 @@ def test_wide_types_travel_with_every_digit(stored, kind):
 
 def test_a_tile_without_entries_travels_too():
     assert decode(encode_message({}, {"a": grid(np.zeros((0, 5), np.float32))}))[1]["a"][0].shape == (0, 5)
+
+
+def test_lists_of_numbers_travel_beside_the_tiles():
+    sums, numbers = np.array([0.1, -1e300, np.inf]), np.array([5, 0, 2**31 - 1])
+    frame = Frame(rows=SortedLines(numbers, "by norm"), edges=Edges("sum", lambda: (sums, sums[:1])))
+    message = encode_message({}, {"a": grid(np.ones((3, 3), np.float32))}, frame.line_numbers() | frame.edge_lists())
+    (length,) = struct.unpack_from("<I", message)
+    lists = json.loads(message[4 : 4 + length])["lists"]
+    read = {
+        name: np.frombuffer(message, {"f32": "<f4", "i32": "<i4"}[encoding], count, 4 + length + offset).tolist()
+        for name, (encoding, offset, count) in lists.items()
+    }
+    most = float(np.finfo(np.float32).max)
+    assert read == {
+        "row_numbers": numbers.tolist(),
+        "edge_rows": [float(np.float32(0.1)), -most, np.inf],
+        "edge_columns": [float(np.float32(0.1))],
+    }
+
+
+def test_more_lines_than_travel_are_pooled_to_those_of_largest_magnitude():
+    sums = np.zeros(2 * MOST_LINES)
+    sums[[0, 777_777 % sums.size]] = -3, 4
+    sent = Frame(edges=Edges("sum", lambda: (sums, sums[:2]))).edge_lists()["edge_rows"]
+    assert sent.size == MOST_LINES and sent[0] == -3 and sent[(777_777 % sums.size) // 2] == 4
+
+
+def test_a_frame_translates_between_places_and_numbers_of_the_file():
+    frame = Frame(rows=SortedLines(np.array([2, 0, 1]), "by norm"))
+    assert [frame.place((row, 7)) for row in (0, 1, 2)] == [(1, 7), (2, 7), (0, 7)]
+    assert all(frame.number(frame.place((row, 7))) == (row, 7) for row in range(3))
+    assert frame.place((9, 7)) == (-1, 7) and frame.place((None, 3)) == (None, 3)
+    assert Frame().place((4, 5)) == Frame().number((4, 5)) == (4, 5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(window=st.lists(st.integers(-9, 40) | st.floats(-9, 40), min_size=4, max_size=4) | st.none() | st.text())
+def test_whatever_a_browser_draws_is_a_rectangle_or_nothing(window):
+    asked = asked_rectangle({"view_id": "v", "window": window}, "v")
+    assert asked_rectangle({"view_id": "v", "window": window}, "other") is None
+    if window is None:
+        assert asked.rectangle is None
+    elif asked is not None:
+        view = asked.rectangle.clipped((20, 30))
+        assert 0 <= view.row_start < view.row_stop <= 20 and 0 <= view.column_start < view.column_stop <= 30
 
 
 @pytest.mark.parametrize(("text", "view"), [("0,5,2,9", View(0, 5, 2, 9)), (" 1, 2 ,3,4", View(1, 2, 3, 4))])
