@@ -120,13 +120,37 @@ def split_heads(source: Source, block: AttentionBlock, asked: HeadCounts | None 
     """The heads of an attention, from the config's numbers and the matrices' shapes; no weights are read.
 
     What the config says of the number of query heads is taken, and everything else follows from the shapes: the width
-    of a head, and how many keys and values there are. Without a config (or with one that does not say) the person's
-    number is taken, else a guess, and `origin` says so.
+    of a head, and how many keys and values there are. Where the config does not say, the person's number is taken, else
+    a guess; `origin` says so.
 
-    Args: asked: the person's numbers, which come before the config's.
+    Args: asked: the person's numbers; they count only where the config says nothing.
     Raises: MeasureError if the shapes do not allow it.
     """
-    counts = asked or head_counts(source.config, block.stack, block.layer)
+    _check(block)
+    counts = head_counts(source.config, block.stack, block.layer)
+    if not counts.is_known:
+        counts = asked or guessed_counts(block)
+    is_turned = _is_turned(block)
+    layout = None
+    if "qkv" in block.weights:
+        names = (info.name for info in source.infos())
+        layout = fused_layout(family(names, source.config), block.weights["qkv"].name, source.config)
+    return _counted(block, _widths(block, counts, is_turned), counts, is_turned, layout)
+
+
+def guessed_counts(block: AttentionBlock) -> HeadCounts:
+    """Heads of the first usual width that fits the matrices; for checkpoints of which nobody says it.
+
+    Raises: MeasureError if they are no matrices.
+    """
+    _check(block)
+    queries, keys, _ = _widths(block, HeadCounts(), _is_turned(block))
+    width = next((width for width in GUESSED_WIDTHS if keys and queries % width == 0 == keys % width), queries)
+    return HeadCounts(width=max(1, width), origin="guess")
+
+
+def _check(block: AttentionBlock) -> None:
+    """Raises: MeasureError if the weights are packed, or no matrices."""
     if block.is_packed:
         raise MeasureError(
             f"The weights of {block.title} are packed integers with their scales beside them.",
@@ -139,19 +163,6 @@ def split_heads(source: Source, block: AttentionBlock, asked: HeadCounts | None 
                 f"{info.name!r} cannot be split into heads: expected a matrix, got {shape}.",
                 "It can be looked at as a tensor.",
             )
-    is_turned = _is_turned(block)
-    layout = None
-    if "qkv" in block.weights:
-        names = (info.name for info in source.infos())
-        layout = fused_layout(family(names, source.config), block.weights["qkv"].name, source.config)
-    return _counted(block, _widths(block, counts, is_turned), counts, is_turned, layout)
-
-
-def guessed_counts(source: Source, block: AttentionBlock) -> HeadCounts:
-    """Heads of the first usual width that fits the matrices; for checkpoints of which nobody says it."""
-    queries, keys, _ = _widths(block, HeadCounts(), _is_turned(block))
-    width = next((width for width in GUESSED_WIDTHS if queries % width == 0 == keys % width), queries)
-    return HeadCounts(width=width, origin="guess")
 
 
 def _is_turned(block: AttentionBlock) -> bool:
@@ -192,8 +203,6 @@ def _counted(
 ) -> Heads:
     """Heads whose numbers agree with each other. Raises: MeasureError if they do not."""
     queries, keys, values = widths
-    if not counts.is_known:
-        raise MeasureError(f"Nothing says how many heads {block.title} has.", "Give the width of a head.")
     heads = counts.heads or max(1, queries // counts.width)
     width = queries // heads
     kv_heads = keys // width if width else 0
@@ -207,7 +216,7 @@ def _counted(
         found = f"{queries} query, {keys} key and {values} value features"
         raise MeasureError(
             f"{block.title} cannot be split into {said}: it has {found}.",
-            "Give another width of a head, if the config is wrong; some models gate their queries, which is not split.",
+            "Give another width of a head. If the config says so, its attention has a form that is not split here.",
         )
     return Heads(block, heads, kv_heads, width, values // kv_heads, is_turned, layout, counts.origin)
 

@@ -79,7 +79,7 @@ def asked_width(selection: Selection, block: AttentionBlock) -> HeadCounts | Non
     """None where config or file say how many heads there are; else a box to ask the person, filled with a guess."""
     if block.is_packed or head_counts(selection.source.config, block.stack, block.layer).is_known:
         return None
-    guess = guessed_counts(selection.source, block)
+    guess = guessed_counts(block)
     st.info(
         "Nothing beside the weights says how many heads there are. The width below is a guess; a config.json beside "
         "the weights would settle it.",

@@ -149,7 +149,7 @@ def _standing_out(choice: Choice, run: PromptRun, kind: str) -> None:
             block = block_at(choice, run.maps, kind, layer)
             is_here = (block, head) == (choice.block, choice.head)
             column.button(
-                f"{block.title} · head {head} · **{_score_text(run, name, kind, layer, head)}**",
+                f"{escape_markdown(block.title)} · head {head} · **{_score_text(run, name, kind, layer, head)}**",
                 key=f"stand_{name}_{layer}_{head}",
                 on_click=choose,
                 args=(choice, block, head, choice.part),

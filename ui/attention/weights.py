@@ -15,6 +15,7 @@ from ui.attention.choice import PART, TITLES, Choice, choose
 from ui.attention.mosaic import Frame, Mosaic, mosaic
 from ui.attention.scales import bar_texts
 from ui.colours import colour_controls
+from ui.page import escape_markdown
 
 MOST_DOWN, MOST_ACROSS = 48, 96
 """Cells of one head's picture."""
@@ -41,8 +42,8 @@ def weights_view(choice: Choice, numbers: dict[str, np.ndarray]) -> None:
     owners = _owners(choice)
     shape = _shape(choice)
     st.caption(
-        f"**{choice.part.capitalize()}** weights of every head of {choice.block.title.lower()}: its {shape[0]} "
-        f"features down, {shape[1]:,} model dimensions across. Each cell shows the **largest |w|** it covers."
+        f"**{choice.part.capitalize()}** weights of every head of {escape_markdown(choice.block.title)}: its "
+        f"{shape[0]} features down, {shape[1]:,} model dimensions across. Each cell is the **largest |w|** it covers."
     )
     current = owners.index(next(heads for heads in owners if choice.head in heads))
 
