@@ -25,7 +25,10 @@ MOST_FRAMES = 256
 LARGEST_FRAME = (440, 720)
 """Cells of one frame at most (rows, columns): about one per pixel of the player on an ordinary screen; ours."""
 
-SAMPLE = 1 << 20
+PIECE = 1 << 16
+"""Entries summed at a time: half a mebibyte of float64, which stays in the cache."""
+
+SAMPLE = 1 << 19
 """Entries of all frames together that limits and ranks are taken from."""
 
 
@@ -140,21 +143,34 @@ def shared_scale(frames: Sequence[Frame], kind: Kind, percent: float | None) -> 
 
 
 def _norm_and_std(source: Source, info: TensorInfo) -> tuple[float, float]:
-    """‖W‖_F and standard deviation of the finite entries in float64, block by block (Chan et al. 1983)."""
-    count, mean, squares, norm2 = 0, 0.0, 0.0, 0.0
-    for block in _blocks(source, info):
-        values = np.abs(block) if block.dtype.kind == "c" else block
-        values = np.asarray(values, np.float64).ravel()
-        values = values[np.isfinite(values)]
+    """‖W‖_F and standard deviation of the finite entries: sums of x − c and (x − c)² in float64, c the first mean."""
+    count, shift, total, squares = 0, 0.0, 0.0, 0.0
+    for values in _pieces(source, info):
+        own, square = float(values.sum()), float(values @ values)
+        if not math.isfinite(square):
+            values = values[np.isfinite(values)]
+            own = float(values.sum())
         if values.size == 0:
             continue
-        own_mean = float(values.mean())
-        delta, total = own_mean - mean, count + values.size
-        squares += float(np.square(values - own_mean).sum()) + delta * delta * count * values.size / total
-        mean += delta * values.size / total
-        norm2 += float(values @ values)
-        count = total
-    return (math.sqrt(norm2), math.sqrt(squares / count)) if count else (math.nan, math.nan)
+        shift = shift if count else own / values.size
+        values -= shift
+        total += float(values.sum())
+        squares += float(values @ values)
+        count += values.size
+    if count == 0:
+        return math.nan, math.nan
+    norm2 = squares + 2 * shift * total + count * shift * shift
+    variance = squares / count - (total / count) ** 2
+    return tuple(0.0 if square < 0 else math.sqrt(square) for square in (norm2, variance))  # rounding; NaN stays NaN
+
+
+def _pieces(source: Source, info: TensorInfo) -> Iterator[np.ndarray]:
+    """All entries as float64, a cache's worth at a time; the caller may write on them."""
+    for block in _blocks(source, info):
+        flat = block.reshape(-1)
+        for start in range(0, flat.size, PIECE):
+            piece = flat[start : start + PIECE]
+            yield np.array(np.abs(piece) if piece.dtype.kind == "c" else piece, np.float64)
 
 
 def _blocks(source: Source, info: TensorInfo) -> Iterator[np.ndarray]:
