@@ -12,7 +12,9 @@ from engine.colour_maps import colour_image
 from engine.colour_scales import ColourScale
 from engine.panorama import Panorama, Tile
 from figures.lettering import fitted, text_width, write
-from figures.pictures import PictureFrame, bar_margin, colour_bar, coloured_cells, framed, specials_in
+from figures.picture_frame import PictureFrame, framed, specials_in
+from figures.pictures import coloured_cells
+from figures.scale_bar import bar_margin, colour_bar
 
 LARGEST_TILE = (116, 52)
 """(width, height) of an ordinary tile in a picture 1200 wide: as on the screen."""

@@ -17,7 +17,7 @@ TILE = 32
 """Pixels of a tile's side before enlarging: one per cell of a stored thumbnail."""
 
 GAP = 3
-SMALL = Proportions(outside=1.0, caption=0.0, role_gap=0.0, block_gap=0.0)
+SMALL = Proportions(outside=1.0, share=0.0, caption=0.0, role_gap=0.0, block_gap=0.0)
 """On a card there is no room for names, nor for gaps beyond those between tiles."""
 
 MOST_COLUMNS = 80

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import engine.sources
 from engine.naming import ROLES, Place, place
-from engine.panorama import MOST_CAPTIONED, Member, Panorama, Proportions, panorama, panorama_of
+from engine.panorama import Member, Panorama, Proportions, panorama, panorama_of
+from engine.panorama_beside import MOST_CAPTIONED
 
 PLAIN = Proportions(flat=0.5, outside=2.0, caption=0.5, role_gap=0.25, block_gap=1.0)
 

@@ -8,7 +8,7 @@ from engine.naming import place
 from engine.panorama import Member, panorama
 from engine.tile_colours import group_scales
 from figures.panorama_picture import Mosaic, panorama_picture
-from figures.pictures import DARK, LIGHT, PictureFrame
+from figures.picture_frame import DARK, LIGHT, PictureFrame
 
 NAMES = [f"h.{layer}.attn.{role}_proj.weight" for layer in range(2) for role in "qk"]
 

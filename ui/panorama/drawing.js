@@ -154,7 +154,7 @@ function drawColumnLabels(context, { scene, view, theme, marked }) {
   context.textAlign = "center";
   const widest = Math.max(...scene.columns.map((column) => context.measureText(String(column[1])).width));
   const step = niceStep((widest + 8) / view.scaleX);
-  let stack = null, stackFrom = 0;
+  let stack = null;
   scene.columns.forEach(([name, layer, x, width], k) => {
     const middle = view.x(x + width / 2);
     if (name !== stack) {
@@ -227,8 +227,18 @@ function drawBar(context, { scene, view, theme, pictures }) {
   context.textAlign = "left";
   context.textBaseline = "middle";
   context.globalAlpha = 0.65;
-  context.fillText(cut(context, scene.bar_title, box.width - width - 130), x + width + 12, y + height / 2 + 0.5);
+  const title = cut(context, scene.bar_title, box.width - width - 130);
+  context.fillText(title, x + width + 12, y + height / 2 + 0.5);
   context.globalAlpha = 1;
+  let at = x + width + 14;
+  for (const number of scene.found) { // what is no number, in a second line
+    const name = ["NaN", "+Inf", "−Inf"][number - 256];
+    context.fillStyle = css(pictures.palette[number]);
+    context.fillRect(at, y + height + 6, 9, 9);
+    context.fillStyle = theme.text;
+    context.fillText(name, at + 13, y + height + 11);
+    at += 26 + context.measureText(name).width;
+  }
 }
 
 // Text that fits, with an ellipsis where it does not.

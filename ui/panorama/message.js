@@ -5,7 +5,9 @@ function decodeScene(data) {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
   const rest = bytes.slice(4 + length);
-  return { ...header, dim: new Set(header.dim), cells: new Uint16Array(rest.buffer, 0, rest.byteLength >> 1) };
+  const cells = new Uint16Array(rest.buffer, 0, rest.byteLength >> 1);
+  const found = [256, 257, 258].filter((number) => cells.includes(number) && !(header.are_values && number === 256));
+  return { ...header, dim: new Set(header.dim), cells, found };
 }
 
 // The colour map as packed pixels: 256 colours, then NaN, +Inf and −Inf.

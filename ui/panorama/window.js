@@ -20,7 +20,7 @@ class Viewport {
     this.split = split;
     this.labels = labels;
     this.baseX = clamp((box.width - labels) / size[0], LEAST_TILE.width, LARGEST_TILE.width);
-    const wanted = clamp(this.baseX, 30, LARGEST_TILE.height);
+    const wanted = clamp(this.baseX, 36, LARGEST_TILE.height);
     this.baseY = Math.max(Math.min(wanted, TALLEST / size[1]), Math.min(LEAST_TILE.height, wanted));
     box.height = this.baseY * size[1];
     this.clamp();
