@@ -13,8 +13,8 @@ QUIET_COLOUR = "#87919c"
 PART_COLOURS = {"Query": "#3d85c6", "Key": "#4fa3a5", "Value": "#8e6fc1", "Output": "#c2699b"}
 """Mid-tones, which read on a light and on a dark page."""
 
-MOST_MARKS = 10_000
-"""Of one chart: more is slow in a browser."""
+MOST_MARKS = 5_000
+"""Of one chart: what Altair takes at most."""
 
 _SIGNS = {" ": "·", "\n": "↵", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "": "∅"}
 
@@ -68,7 +68,7 @@ def norm_bars(norms: Mapping[str, np.ndarray], selected: int | None = None) -> a
 def singular_value_curves(curves: Sequence[np.ndarray], selected: int | None = None) -> alt.LayerChart:
     """Singular values of one circuit of every head, falling; the selected head's in front.
 
-    Args: curves: one for each head, (width,); NaN draws nothing. Beyond 10,000 points together, evenly spaced ranks are
+    Args: curves: one for each head, (width,); NaN draws nothing. Beyond 5,000 points together, evenly spaced ranks are
         drawn, the first and the last among them.
     """
     table = pd.DataFrame(

@@ -35,7 +35,7 @@ def test_circuits_of_a_real_model_agree_with_numpy(minilm_path):
     block = attention_blocks(source.infos())[2]
     weights = HeadWeights(source, split_heads(source, block))
     numbers = head_numbers(weights)
-    for head in (0, 7):
+    for head in (7,):
         for circuit in ("qk", "ov"):
             left, right = circuit_factors(weights, circuit, head)
             theirs = np.linalg.svd(left @ right, compute_uv=False)
