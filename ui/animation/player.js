@@ -15,6 +15,7 @@ class Player {
     this.tiles = [];
     this.series = "std";
     this.film = new Film(() => this.changed());
+    this.furnish();
     this.listen();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
@@ -55,6 +56,12 @@ class Player {
     this.find(".title").title = header.title;
     this.find(".facts").textContent = header.facts;
     this.find(".scrub").max = film.count - 1;
+    this.all = merged(this.tiles.map((tile) => tile.contents()));
+    this.mark();
+  }
+
+  // The choices, made once: a rerun must not close a list that the person has open.
+  furnish() {
     this.find(".fps").replaceChildren(...SPEEDS.map((speed) => new Option(`${speed} frame${speed > 1 ? "s" : ""}`, speed)));
     const buttons = Object.entries(SERIES).map(([key, text]) => {
       const button = document.createElement("button");
@@ -65,8 +72,6 @@ class Player {
       return button;
     });
     this.find(".series").replaceChildren(...buttons);
-    this.all = merged(this.tiles.map((tile) => tile.contents()));
-    this.mark();
   }
 
   choose(series) {
