@@ -73,7 +73,7 @@ def test_a_new_user_goes_from_home_to_measured_numbers(page, app):
     page.reload()  # the job is no child of the tab
     page.get_by_role("tab", name="Statistics").wait_for(timeout=120_000)
     page.get_by_role("tab", name="Distribution").click()
-    page.locator("[data-testid=stVegaLiteChart]").wait_for()
+    page.locator("[data-testid=stVegaLiteChart]").first.wait_for()
 
 
 def test_a_cold_deep_link_opens_the_tensor_at_its_view_with_exact_values(page, app, weights):
