@@ -23,6 +23,8 @@ MODEL_TABLES = (
     "axis_profile",
     "thumbnail",
     "spectrum",
+    "health_check",
+    "finding",
 )
 """The tables whose rows belong to one model, by `model.id`."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from storage.comparisons import Comparisons
 from storage.database import Database
 from storage.experiments import Experiments
+from storage.health import Health
 from storage.location import DATABASE_NAME, data_folder
 from storage.locations import Locations
 from storage.measures import Measures
@@ -21,7 +22,7 @@ PATIENCE_S = 10.0
 shorter than a person waits before a dead page."""
 
 
-class Store(Locations, Models, Readings, Spectra, Comparisons, Experiments, Queries, Tables):
+class Store(Locations, Models, Readings, Spectra, Health, Comparisons, Experiments, Queries, Tables):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
     The file is made, or upgraded after a backup copy, when it is first used.

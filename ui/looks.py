@@ -50,21 +50,34 @@ def _spectrum(selection: Selection) -> None:
     spectrum_look(selection)
 
 
+def _health(selection: Selection) -> None:
+    from ui.health_view import health_look
+
+    health_look(selection)
+
+
 LOOKS: dict[str, Callable[[Selection], None]] = {
     TENSOR: _tensor,
     "Whole model": _whole_model,
-    "Animation": _animation,
     "Attention": _attention,
     "Spectrum": _spectrum,
+    "Animation": _animation,
+    "Health": _health,
 }
 """Every look, by the name in the URL (`?look=`), in reading order. A look draws everything below the pickers."""
 
 
 def show_look(selection: Selection) -> None:
     """The switch between the looks, and the one that is chosen."""
-    if st.session_state.get(KEY) not in (None, *LOOKS):
-        st.session_state[KEY] = None  # from a bad URL
+    if st.session_state.get(KEY) not in LOOKS:
+        st.session_state[KEY] = TENSOR  # at first, and from a bad URL
     chosen = st.segmented_control(
-        "Look at", list(LOOKS), key=KEY, bind="query-params", label_visibility="collapsed", width="stretch"
+        "Look at",
+        list(LOOKS),
+        required=True,
+        key=KEY,
+        bind="query-params",
+        label_visibility="collapsed",
+        width="stretch",
     )
-    LOOKS[chosen or TENSOR](selection)
+    LOOKS[chosen](selection)

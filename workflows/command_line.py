@@ -48,6 +48,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     shared = _shared()
     _add_extract(commands, shared)
     _add_spectra(commands, shared)
+    _add_health(commands, shared)
     _add_compare(commands, shared)
     _add_download(commands, shared)
     _add_looking(commands, shared)
@@ -95,6 +96,16 @@ def _add_spectra(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=spectra.spectra)
+
+
+def _add_health(commands, shared) -> None:
+    from workflows.commands import examining
+
+    command = commands.add_parser("health", parents=[shared], help="look for broken, dead, repeated and odd weights")
+    command.add_argument("model", metavar="MODEL", help="as for extract; it is measured first if need be")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=examining.health)
 
 
 def _add_compare(commands, shared) -> None:

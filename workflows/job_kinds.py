@@ -76,6 +76,13 @@ KINDS: dict[str, JobKind] = {
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Measure spectra of {arguments['name']}",
     ),
+    "health": JobKind(
+        check=_check_model,
+        subject=lambda arguments: arguments["model"],
+        command=lambda arguments: ["--", arguments["model"]],
+        title=lambda arguments: f"Examine {arguments['name']}",
+        is_public=True,
+    ),
     "compare": JobKind(
         check=_check_compare,
         subject=lambda arguments: f"{arguments['a']} {arguments['b']}",
