@@ -133,7 +133,8 @@ def _start(frame: Frame, shape: tuple[int, int]) -> Start:
 
 
 def _url_text(key: str) -> str:
-    return st.session_state.get(key) or st.query_params.get(key, "")
+    """What a text box below holds; before it was ever drawn, what the URL says."""
+    return st.session_state[key] if key in st.session_state else st.query_params.get(key, "")
 
 
 def _around(place: tuple[int | None, int | None], shape: tuple[int, int]) -> View:
@@ -162,14 +163,12 @@ def _zoom_to_rectangle() -> None:
 
 def _clear_rectangle() -> None:
     st.session_state["rectangle"] = ""
-    st.query_params.pop("rectangle", None)
 
 
 def _forget_places() -> None:
     """In another order, the same places hold other lines: all is seen again, and nothing is selected."""
     st.session_state["view"] = ""
     st.session_state.pop("view_start", None)
-    st.query_params.pop("view", None)
     _clear_rectangle()
 
 
