@@ -22,6 +22,7 @@ from engine.panorama_parts import (
     Proportions,
     Row,
     Tile,
+    in_words,
     natural,
     part_rank,
     rank,

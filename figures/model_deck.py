@@ -41,6 +41,9 @@ CAMERAS: dict[str, tuple[float, float]] = {
 }
 """Where the city is seen from: (degrees above the horizon, degrees about the vertical axis)."""
 
+PIN = [255, 94, 58]
+"""Over the selected block, seen through all others: an orange that no colour map has."""
+
 UNDEFINED = {True: (70, 80, 92), False: (200, 206, 213)}
 """The colour of a block whose number is undefined, on a dark page and on a light one."""
 
@@ -227,10 +230,10 @@ def _marks(city: City, is_dark: bool) -> list[pdk.Layer]:
     layers = []
     cut = [{"at": _roof(city, i), "words": "▲"} for i in city.shown if city.are_cut[i]]
     if cut:
-        layers.append(_text("cut", cut, is_dark, 9, "middle"))
+        layers.append(_letters("cut", cut, [147, 158, 169], 9))
     if city.selected in city.shown:
         pin = [{"at": _roof(city, city.selected, 0.5), "words": "▼"}]
-        layers.append(_text("pin", pin, is_dark, 26, "middle", is_pin=True))
+        layers.append(_letters("pin", pin, PIN, 26, parameters={"depthCompare": "always"}))
     return layers
 
 
@@ -240,29 +243,41 @@ def _roof(city: City, index: int, above: float = 0.18) -> list[float]:
     return [tile.x + tile.width / 2, -tile.y - tile.height / 2, top + above]
 
 
-def _text(name: str, data: list[dict], is_dark: bool, size: int, anchor: str, is_pin: bool = False) -> pdk.Layer:
-    """Words that always face the viewer, on a little paper so that they read above blocks; a pin shows through all."""
-    colour = [226, 232, 238, 255] if is_dark else [28, 39, 51, 255]
+def _text(name: str, data: list[dict], is_dark: bool, size: int, anchor: str) -> pdk.Layer:
+    """Words that always face the viewer, on a little paper so that they can be read above blocks."""
     paper = [15, 20, 26, 150] if is_dark else [255, 255, 255, 150]
-    if is_pin:
-        colour, paper = [255, 94, 58, 255], [0, 0, 0, 0]
+    return _letters(
+        name,
+        data,
+        [226, 232, 238] if is_dark else [28, 39, 51],
+        size,
+        get_text_anchor=pdk.types.String(anchor),
+        paper=paper,
+    )
+
+
+def _letters(
+    name: str, data: list[dict], colour: list[int], size: int, *, paper: list[int] | None = None, **options
+) -> pdk.Layer:
     return pdk.Layer(
         "TextLayer",
         data,
         id=name,
         get_position="at",
         get_text="words",
-        _sub_layer_props={"characters": {"getColor": colour}, "background": {"getFillColor": paper}},
-        background=True,
+        _sub_layer_props={
+            "characters": {"getColor": [*colour, 255]},
+            "background": {"getFillColor": paper or [0, 0, 0, 0]},
+        },
+        background=paper is not None,
         background_padding=[4, 2],
         get_size=size,
         size_units=pdk.types.String("pixels"),
-        get_text_anchor=pdk.types.String(anchor),
         get_alignment_baseline=pdk.types.String("center"),
         font_family=pdk.types.String("sans-serif"),
         character_set=pdk.types.String("auto"),
-        parameters={"depthCompare": "always" if is_pin else "less-equal"},
         pickable=False,
+        **options,
     )
 
 
