@@ -53,7 +53,7 @@ def findings_map(findings: Sequence[Finding], titles: dict[str, str], num_layers
             ),
             tooltip=["rule:N", "layer:N", "severity:N", "findings:Q"],
         )
-        .properties(height=70 + 30 * len(order))
+        .properties(height=130 + 32 * len(order))
     )
 
 

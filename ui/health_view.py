@@ -12,12 +12,15 @@ from engine.health.registry import all_rules, rules_version
 from engine.naming import place
 from figures.health import findings_map
 from ui.job_panel import job_of, job_panel, start_job
-from ui.page import show_late_error, store
+from ui.page import escape_markdown, show_late_error, store
 from ui.selection import Selection, choose_tensor
 from workflows import library
 from workflows.wording import bytes_text
 
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
+MOST_CARDS = 6
+"""Findings of a rule that are written out; the rest are lines of a table. Ours."""
+
 COLOURS = {"error": "red", "warning": "orange", "note": "blue"}
 
 
@@ -45,13 +48,20 @@ def health_look(selection: Selection) -> None:
     layers = [place(info.name, info.shape).layer for info in selection.source.infos()]
     num_layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
     st.altair_chart(findings_map(found, {name: rule.title for name, rule in all_rules().items()}, num_layers))
-    wanted = st.segmented_control(
-        "Severity", ["all", *SEVERITIES], key="severity", bind="query-params", label_visibility="collapsed"
-    )
+    wanted = _severity()
     for rule in all_rules().values():
-        shown = [f for f in found if f.rule == rule.name and wanted in (None, "all", f.severity)]
+        shown = [f for f in found if f.rule == rule.name and wanted in ("all", f.severity)]
         if shown:
             _rule_findings(rule, shown)
+
+
+def _severity() -> str:
+    options = ["all", *SEVERITIES]
+    if st.session_state.get("severity") not in options:
+        st.session_state["severity"] = "all"  # at first, and from a bad URL
+    return st.segmented_control(
+        "Severity", options, required=True, key="severity", bind="query-params", label_visibility="collapsed"
+    )
 
 
 def _offer(selection: Selection) -> None:
@@ -110,36 +120,48 @@ def _stale(selection: Selection, rules: str, has_spectra: bool) -> None:
 def _rule_findings(rule, found: list[Finding]) -> None:
     worst = min((finding.severity for finding in found), key=SEVERITIES.index)
     title = f":{COLOURS[worst]}[{ICONS[worst]}] **{rule.title}** · {len(found):,}"
-    with st.expander(title, expanded=worst != "note" or len(found) <= 3):
-        table = pd.DataFrame(
-            {
-                "severity": [finding.severity for finding in found],
-                "tensor": [finding.tensor for finding in found],
-                "what was found": [finding.words for finding in found],
-            }
-        )
-        st.dataframe(
-            table,
-            hide_index=True,
-            key=f"findings-{rule.name}",
-            height=min(35 * len(table) + 38, 320),
-            column_config={
-                "severity": st.column_config.TextColumn(width=90),
-                "tensor": st.column_config.TextColumn(width=330),
-                "what was found": st.column_config.TextColumn(width="large"),
-            },
-            selection_mode="single-row",
-            on_select=lambda: _show(found, st.session_state[f"findings-{rule.name}"]["selection"]["rows"]),
-        )
-        st.caption("Select a line to see the place in the heatmap.")
-        with st.popover("How it is judged", icon=":material/rule:"):
-            st.text(rule.description)
+    with st.expander(title, expanded=worst != "note" or len(found) <= MOST_CARDS):
+        st.caption(rule.description.splitlines()[0], help=escape_markdown(rule.description))
+        for number, finding in enumerate(found[:MOST_CARDS]):
+            _card(finding, f"{rule.name}-{number}")
+        if len(found) > MOST_CARDS:
+            _table(found[MOST_CARDS:], f"findings-{rule.name}")
 
 
-def _show(found: list[Finding], selected: list[int]) -> None:
-    if not selected or not found[selected[0]].tensor:
+def _card(finding: Finding, key: str) -> None:
+    """One finding: its words, its place, and the button that goes there."""
+    words, place_column, button = st.columns([3.2, 2, 0.8], vertical_alignment="center")
+    words.markdown(f":{COLOURS[finding.severity]}[{ICONS[finding.severity]}] {escape_markdown(finding.words)}")
+    if finding.tensor:
+        place_column.markdown(f":gray[{escape_markdown(finding.tensor)}]")
+        button.button("Show", key=f"show-{key}", icon=":material/grid_on:", on_click=_show, args=(finding,))
+
+
+def _table(found: list[Finding], key: str) -> None:
+    """Many findings in little room; a click on a line goes to its place."""
+    st.caption(f"{len(found):,} more. Select a line to see the place.")
+    table = pd.DataFrame({"what was found": [f.words for f in found], "tensor": [f.tensor for f in found]})
+
+    def chosen() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows:
+            _show(found[rows[0]])
+
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=key,
+        height=min(35 * len(table) + 38, 320),
+        column_config={"what was found": st.column_config.TextColumn(width="large")},
+        selection_mode="single-row",
+        on_select=chosen,
+    )
+
+
+def _show(finding: Finding) -> None:
+    """Open the tensor at the place of the finding."""
+    if not finding.tensor:
         return
-    finding = found[selected[0]]
     choose_tensor(finding.tensor)
     st.session_state["look"] = "Tensor"
     if finding.weight is not None:
