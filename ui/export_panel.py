@@ -95,7 +95,7 @@ def chart(drawing: alt.TopLevelMixin, name: str, *, key: str) -> None:
 
     st.altair_chart(drawing, width="stretch", key=key)
     is_dark = st.context.theme.type == "dark"
-    with st.popover("Export", icon=":material/download:", type="tertiary"):
+    with st.popover("Save this chart", icon=":material/download:", type="tertiary"):
         download(
             "SVG",
             lambda: chart_svg(drawing, is_dark=is_dark),

@@ -15,6 +15,7 @@ from engine.outliers import LargeWeight, largest_weights, outlying_lines
 from figures.distributions import histogram
 from figures.quantile_plot import quantile_plot
 from storage.records import Location
+from ui.export_panel import chart
 from ui.job_panel import job_of, job_panel, start_job
 from ui.page import escape_markdown, show_late_error, store, user_errors
 from ui.selection import Selection
@@ -162,10 +163,11 @@ def _distribution(selection: Selection, values: dict[str, float]) -> None:
             for law in (fits.normal, fits.student_t)
             if law is not None and st.toggle(law.name, value=True, key=f"fit_{law.name.lower()}", bind="query-params")
         ]
-    st.altair_chart(histogram(distribution, laws=laws, log_counts=is_log), width="stretch")
+    stem = f"{selection.location.name}.{selection.info.name}"
+    chart(histogram(distribution, laws=laws, log_counts=is_log), f"{stem}.histogram", key="histogram")
     st.markdown(verdict(fits))
     if fits.better is not None:
-        _fitted(distribution, fits)
+        _fitted(distribution, fits, stem)
     st.markdown("**Quantiles**, of all weights")
     quantiles = pd.DataFrame(
         {"percent of the weights": QUANTILE_PERCENTS, "are at most": [float(value) for value in distribution.quantiles]}
@@ -180,8 +182,8 @@ def _distribution(selection: Selection, values: dict[str, float]) -> None:
     )
 
 
-def _fitted(distribution: Distribution, fits: DistributionFits) -> None:
-    """What the laws were fitted to, how to read them, and the Q-Q plot."""
+def _fitted(distribution: Distribution, fits: DistributionFits, stem: str) -> None:
+    """What the laws were fitted to, how to read them, and the Q-Q plot; `stem` names its files."""
     part = (
         "all weights"
         if fits.is_whole
@@ -195,7 +197,8 @@ def _fitted(distribution: Distribution, fits: DistributionFits) -> None:
     chosen = st.segmented_control(
         "Q-Q plot against a", list(laws), default=fits.student_t.name, key="against", bind="query-params"
     )
-    st.altair_chart(quantile_plot(distribution, fits, laws.get(chosen, fits.student_t)), width="stretch")
+    drawing = quantile_plot(distribution, fits, laws.get(chosen, fits.student_t))
+    chart(drawing, f"{stem}.quantiles", key="quantile_plot")
 
 
 @st.cache_data(max_entries=64, show_spinner="Fitting …")

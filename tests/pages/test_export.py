@@ -50,3 +50,10 @@ def test_a_tensor_without_entries_offers_nothing(buttons, tmp_path, write_safete
 def test_odd_tensors_and_bad_links_are_no_trouble(buttons, added, tensor):
     _, labels = buttons(added, tensor=tensor, export_width="7 px", export_theme="?", export_texts="maybe")
     assert len(labels) == 4
+
+
+def test_the_charts_of_a_measured_tensor_can_be_saved(open_page, measured):
+    app = open_page(PAGE, model=measured, tensor=QUERY, numbers="Distribution")
+    assert not app.exception
+    labels = [element.proto.label for element in app.get("download_button")]
+    assert labels.count("SVG") == 2  # the histogram, and the quantiles against a law
