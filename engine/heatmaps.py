@@ -129,7 +129,7 @@ def read_grid(source: Source, info: TensorInfo, viewport: Viewport) -> Grid:
     elif blocks.row_step == blocks.column_step == 1:
         window = _window(source, info, rows[:2], columns[:2])
         values = as_float32(window)
-        stored = window if info.dtype in WIDE_TYPES else None
+        stored = np.array(window) if info.dtype in WIDE_TYPES else None
     else:
         values = _pooled(source, info, blocks, rows[0], columns[0])
     return Grid(values, rows[0], rows[1], columns[0], columns[1], blocks.row_step, blocks.column_step, stored)
@@ -204,9 +204,9 @@ def _pooled(source: Source, info: TensorInfo, blocks: Blocks, row_start: int, co
 
 
 def _window(source: Source, info: TensorInfo, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
-    """All entries of a (small) window, in the stored type."""
+    """All entries of a (small) window, in the stored type; it may be a part of the mapped file."""
     blocks = [block for _, _, block in row_blocks(source, info, rows, columns)]
-    return np.concatenate(blocks, axis=1 if len(info.shape) == 1 else 0)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1 if len(info.shape) == 1 else 0)
 
 
 def row_blocks(
