@@ -84,7 +84,8 @@ def eigenvalue_density(picture: SpectrumPicture, *, is_log: bool = True, height:
     x = alt.X("low:Q", title="eigenvalue λ = σ²", scale=x_scale, axis=alt.Axis(format="~g", grid=False, tickCount=6))
     most = max(int(counts.max(initial=1)), 1)
     y_scale = alt.Scale(type="log", domain=[LOWEST_COUNT, most * 1.6]) if is_log else alt.Scale(domain=[0, most * 1.08])
-    y = alt.Y("count:Q", title="eigenvalues", scale=y_scale, axis=alt.Axis(labelExpr=_PLAIN_NUMBER, tickCount=5))
+    ticks = {"values": [0.1, *(10**k for k in range(len(str(most)) + 1))]} if is_log else {"tickCount": 5}
+    y = alt.Y("count:Q", title="eigenvalues", scale=y_scale, axis=alt.Axis(labelExpr=_PLAIN_NUMBER, **ticks))
     drawn = (
         alt.Chart(bars[bars["count"] > 0])
         .mark_rect(stroke=None, opacity=0.85)

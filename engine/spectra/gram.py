@@ -72,14 +72,20 @@ def gram(matrix: np.ndarray, dtype: type, on_bytes: ByteCallback | None = None) 
 def blocks(
     matrix: np.ndarray, dtype: type, on_bytes: ByteCallback | None = None, least_lines: int = LEAST_LINES
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The matrix in strips across its longer side, each C-contiguous in working precision, with where it begins."""
+    """The matrix in strips across its longer side, each C-contiguous in working precision, with where it begins.
+
+    A strip is valid until the next one is asked for: all share one piece of memory, which the processor then knows.
+    """
     rows, columns = matrix.shape
-    side, length = min(rows, columns), max(rows, columns)
-    step = max(least_lines, BLOCK_BYTES // max(1, side * np.dtype(dtype).itemsize))
+    is_tall, side, length = columns <= rows, min(rows, columns), max(rows, columns)
+    step = min(length, max(least_lines, BLOCK_BYTES // max(1, side * np.dtype(dtype).itemsize)))
+    room = np.empty(side * step, dtype)
     for start in range(0, length, step):
-        part = matrix[start : start + step] if columns <= rows else matrix[:, start : start + step]
+        part = matrix[start : start + step] if is_tall else matrix[:, start : start + step]
+        block = room[: part.size].reshape(part.shape)
         with np.errstate(invalid="ignore", over="ignore"):
-            yield start, np.ascontiguousarray(part, dtype)
+            np.copyto(block, part, casting="unsafe")
+        yield start, block
         if on_bytes is not None:
             on_bytes(part.nbytes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg import lapack
 
 from engine.errors import MeasureError
 from engine.sources.base import ByteCallback
@@ -15,6 +15,9 @@ UNRESOLVED = 1e-12
 """Where the smallest eigenvalue is below this part of the largest, the Gram matrix has lost it: squaring leaves
 singular values right to about 1e-16·σ₁²/σ, which is 1e-10·σ₁ at σ = 1e-6·σ₁. The matrix is then reduced by QR, which
 squares nothing. None of MiniLM's 39 matrices needs it, whose conditions go up to 8e4."""
+
+PANEL = 16
+"""Columns that the reduction to a tridiagonal matrix takes together; measured: a tenth faster than 32 at 384."""
 
 SAFE_ENERGY, SAFE_ENERGY_32 = (1e-250, 1e300), (1e-20, 1e30)
 """Between these Σx² neither the squares nor their sums leave the numbers of float64, and of float32."""
@@ -32,7 +35,7 @@ def singular_values(
         on_bytes: told of stored bytes as they are read; may raise Cancelled.
     Returns: values descending.
     Raises: MeasureError if the matrix holds NaN or ±Inf, or numbers whose squares float64 cannot hold.
-    Source: Golub & Van Loan, Matrix Computations, section 8.6; LAPACK's dsyevr.
+    Source: Golub & Van Loan, Matrix Computations, sections 8.3 and 8.6; LAPACK's dsytrd and dsterf.
     """
     dtype = np.float64 if precision == "float64" else np.float32
     found = gram(matrix, dtype, on_bytes)
@@ -65,9 +68,27 @@ def _roots(lower: np.ndarray) -> tuple[np.ndarray, bool]:
     if len(alive) == 0:
         return values, True
     kept = lower if len(alive) == len(lower) else np.asfortranarray(lower[np.ix_(alive, alive)])
-    eigenvalues = scipy.linalg.eigvalsh(kept, lower=True, overwrite_a=True, check_finite=False)
+    eigenvalues = _eigenvalues(kept)
     values[: len(alive)] = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
     return values, bool(eigenvalues[0] > UNRESOLVED * eigenvalues[-1])
+
+
+def _eigenvalues(lower: np.ndarray) -> np.ndarray:
+    """Ascending eigenvalues of a symmetric matrix, which is overwritten: to a tridiagonal one, then by QL.
+
+    What LAPACK's drivers do for values alone, without their scaling and searching: a sixth faster at 384.
+
+    Raises: MeasureError if QL does not converge.
+    """
+    if lower.dtype == np.float64:
+        tridiagonal, iterate = lapack.dsytrd, lapack.dsterf
+    else:
+        tridiagonal, iterate = lapack.ssytrd, lapack.ssterf
+    _, diagonal, beside, _, _ = tridiagonal(lower, lower=1, lwork=PANEL * len(lower), overwrite_a=1)
+    values, failed = iterate(diagonal, beside)
+    if failed:
+        raise MeasureError(f"Its decomposition did not converge ({failed} eigenvalues are missing).")
+    return values
 
 
 def _reduced(matrix: np.ndarray) -> np.ndarray:
