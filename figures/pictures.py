@@ -63,6 +63,10 @@ LEAST_SHARE = 0.5
 """As on the canvas: a vector is a stripe; cells are square where the matrix then fills half of the room each way."""
 
 
+WHOLE_SHARE = 0.7
+"""Of the pixels there are, that a plot must keep for its cells to become even; ours."""
+
+
 @dataclass(frozen=True, eq=False)
 class Axes:
     """What the numbers along a heatmap's axes are, where they are not the places themselves.
@@ -111,8 +115,7 @@ def plot_size(num_rows: int, num_columns: int, frame: PictureFrame) -> tuple[int
 
     def extent(count: int, room: int) -> int:
         pixels = min(count * side if all(fills) else room, count * LARGEST_CELL * frame.unit, room)
-        whole = int(pixels) // max(1, count) * count  # cells of whole pixels, where that costs little
-        return max(1, whole if whole >= 0.9 * pixels else int(pixels))
+        return max(1, _even(int(pixels), count))
 
     return extent(num_rows, room_height), extent(num_columns, room_width)
 
@@ -162,8 +165,14 @@ def _plot_of(grid: Grid, frame: PictureFrame) -> tuple[int, int]:
     """The plot's (height, width): of its entries, and no smaller than its cells where there is room for them."""
     wanted = plot_size(grid.row_stop - grid.row_start, grid.column_stop - grid.column_start, frame)
     sides = zip(wanted, grid.values.shape, _room(frame), strict=True)
-    height, width = (max(pixels, cells) if cells <= most else pixels for pixels, cells, most in sides)
+    height, width = (_even(max(pixels, cells), cells) if cells <= most else pixels for pixels, cells, most in sides)
     return height, width
+
+
+def _even(pixels: int, cells: int) -> int:
+    """Fewer pixels where all cells then have equally many: uneven ones look like a pattern that the weights lack."""
+    whole = pixels // max(1, cells) * cells
+    return whole if whole >= WHOLE_SHARE * pixels else pixels
 
 
 def _left_margin(frame: PictureFrame, row_stop: int) -> int:

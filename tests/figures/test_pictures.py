@@ -31,7 +31,8 @@ from figures.pictures import (
     webp_bytes,
 )
 
-WEIGHTS = np.random.default_rng(0).normal(size=(24, 36)).astype(np.float32)
+RNG = np.random.default_rng(0)
+WEIGHTS = RNG.normal(size=(24, 36)).astype(np.float32)
 
 
 def exact_grid(values, row=0, column=0):
@@ -85,7 +86,7 @@ def test_a_plot_fits_its_picture_and_uses_it(shape, width):
     assert 1 <= height <= 0.7 * width and 1 <= across <= width - 100 * frame.unit
     room_height, room_width = plot_size(1_000_000, 1_000_000, frame)
     cell = max(height / shape[0], across / shape[1])
-    assert height > 0.44 * room_height or across > 0.44 * room_width or cell >= 0.9 * 96 * frame.unit
+    assert height > 0.34 * room_height or across > 0.34 * room_width or cell >= 0.7 * 96 * frame.unit
 
 
 def test_cells_beyond_the_pixels_are_pooled_so_that_no_outlier_is_lost():
@@ -94,6 +95,15 @@ def test_cells_beyond_the_pixels_are_pooled_so_that_no_outlier_is_lost():
     picture = coloured_cells(values, signed_scale(7.0), "blue-red", 50, 50)
     assert (picture == colour_image(-7.0, signed_scale(7.0), "blue-red")).all(axis=-1).sum() == 1
     assert tuple(picture[-1, -1]) == NAN_COLOUR and tuple(picture[0, 0]) == POSINF_COLOUR
+
+
+def test_pooled_cells_are_even_where_that_costs_little():
+    frame = PictureFrame(width=720)
+    grid = Grid(RNG.normal(size=(384, 384)).astype(np.float32), 0, 1536, 0, 384, 4, 1)
+    room = plot_size(1536, 384, frame)
+    assert 384 < room[0] < 2 * 384
+    plot = colour_image(grid.values, signed_scale(1.0), "grey")
+    assert place_of(plot, heatmap_picture(grid, signed_scale(1.0), "grey", frame)) is not None  # a pixel each
 
 
 def test_sorted_lines_keep_their_own_numbers_along_the_axes():
