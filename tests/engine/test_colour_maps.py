@@ -16,6 +16,7 @@ from engine.colour_maps import (
     colour_map,
     default_colour_map,
     png,
+    value_png,
 )
 from engine.colour_scales import linear_scale, signed_scale
 from engine.errors import WeightscopeError
@@ -93,6 +94,21 @@ def test_nan_and_infinities_take_their_own_colours():
 def test_an_image_survives_png_exactly():
     image = colour_image(np.random.default_rng(0).standard_normal((7, 11)), signed_scale(2.0), "ice-fire")
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(image)))), image)
+
+
+@pytest.mark.parametrize("name", ["blue-red", "viridis"])
+@pytest.mark.parametrize("special", [0.0, np.nan, np.inf])
+def test_a_png_of_numbers_has_exactly_the_colours_of_the_screen(name, special):
+    values = np.random.default_rng(0).standard_normal((23, 41)).astype(np.float32)
+    values[3, 5], scale = special, signed_scale(2.0)
+    picture = Image.open(io.BytesIO(value_png(values, scale, name)))
+    assert picture.mode == ("P" if special == 0 else "RGB")
+    np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), colour_image(values, scale, name))
+
+
+def test_a_png_of_finite_numbers_takes_half_the_bytes_of_its_colours():
+    values, scale = np.random.default_rng(0).standard_normal((256, 256)), signed_scale(2.0)
+    assert len(value_png(values, scale, "blue-red")) < 0.67 * len(png(colour_image(values, scale, "blue-red")))
 
 
 def test_an_unknown_map_is_refused_with_the_names_there_are():

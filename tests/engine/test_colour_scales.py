@@ -19,6 +19,22 @@ def test_a_linear_scale_numbers_colours_by_equal_steps():
     assert np.array_equal(signed_scale(2.0).colour_numbers(values), expected)
 
 
+LIMITS = [(-1.0, 1.0), (0.0, 0.3), (2.0, 2.5), (-3e38, 3e38), (0.0, 1e-30), (1.0, 1.0 + 1e-12), (-5e-324, 5e-324)]
+
+
+@pytest.mark.parametrize("ends", [*LIMITS, (-8e307, 8e307), (1e16, 1e16 + 4)])
+def test_equal_steps_give_the_colours_that_a_search_among_the_knots_finds(ends):
+    scale = linear_scale(ColourLimits(*ends, is_signed=ends[0] == -ends[1]))
+    rng, knots = np.random.default_rng(0), scale.knots
+    beside = [np.nextafter(knots, side) for side in (-np.inf, np.inf)]
+    inside = ends[0] + rng.random(40_000) * (ends[1] / 2 - ends[0] / 2) * 2
+    values = np.concatenate([knots, *beside, inside, 2 * rng.standard_normal(50), [np.nan, np.inf, -np.inf, 0.0]])
+    expected = np.searchsorted(knots[1:-1], values, side="right")
+    np.testing.assert_array_equal(scale.colour_numbers(values), expected)
+    assert scale.colour_numbers(values[0]) == expected[0]
+    assert scale.colour_numbers(np.zeros((0, 3))).shape == (0, 3)
+
+
 def test_a_symmetric_logarithm_is_linear_near_zero_and_logarithmic_far_away():
     scale = symmetric_log_scale(SIGNED)
     c = 0.02
