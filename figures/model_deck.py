@@ -34,12 +34,15 @@ BLOCKS = "blocks"
 """The layer whose objects can be selected; each has a `tensor`."""
 
 CAMERAS: dict[str, tuple[float, float]] = {
-    "corner": (32.0, -28.0),
-    "front": (18.0, 0.0),
-    "side": (18.0, -90.0),
-    "above": (90.0, 0.0),
+    "from the corner": (32.0, -28.0),
+    "from the front": (18.0, 0.0),
+    "from the side": (18.0, -90.0),
+    "from above": (90.0, 0.0),
 }
 """Where the city is seen from: (degrees above the horizon, degrees about the vertical axis)."""
+
+EDGE = [108, 122, 137, 255]
+"""Edges of blocks on a light page, so that one in the neutral colour is seen there, too."""
 
 PIN = [255, 94, 58]
 """Over the selected block, seen through all others: an orange that no colour map has."""
@@ -73,7 +76,7 @@ class City:
     selected: int | None = None
 
 
-def model_deck(city: City, *, camera: str = "corner", is_dark: bool = False, pixels: int = 900) -> pdk.Deck:
+def model_deck(city: City, *, camera: str = "from the corner", is_dark: bool = False, pixels: int = 900) -> pdk.Deck:
     """The city as a deck to turn, zoom and click; needs no map and nothing from the internet.
 
     Args:
@@ -81,12 +84,17 @@ def model_deck(city: City, *, camera: str = "corner", is_dark: bool = False, pix
     """
     city = replace(city, layout=_with_room(city.layout))
     blocks = [_block(city, i, is_dark) for i in city.shown]
-    layers = [_ground(city.layout, is_dark), _buildings(blocks), *_labels(city, is_dark), *_marks(city, is_dark)]
+    layers = [
+        _ground(city.layout, is_dark),
+        _buildings(blocks, is_dark),
+        *_labels(city, is_dark),
+        *_marks(city, is_dark),
+    ]
     pitch, turn = CAMERAS[camera]
     left = min((tile.x for tile in city.layout.tiles), default=0.0)
     width, depth = city.layout.width - left, city.layout.height
     return pdk.Deck(
-        layers=layers,
+        layers=[_ground(city.layout, is_dark), _buildings(blocks, is_dark), *around],
         views=[pdk.View(type="OrbitView", controller=True, fovy=28)],
         initial_view_state=pdk.ViewState(
             target=[left + width / 2, -depth / 2, 0.3],
@@ -157,7 +165,7 @@ def _plan(tile: Tile) -> list[list[float]]:
     return [[round(x, 4), round(y, 4)] for x, y in ((left, far), (right, far), (right, near), (left, near))]
 
 
-def _buildings(blocks: list[dict]) -> pdk.Layer:
+def _buildings(blocks: list[dict], is_dark: bool) -> pdk.Layer:
     """The blocks. Here and below, colours are given to inner layers, so that Streamlit fades none on a selection."""
     return pdk.Layer(
         "PolygonLayer",
@@ -165,8 +173,9 @@ def _buildings(blocks: list[dict]) -> pdk.Layer:
         id=BLOCKS,
         get_polygon="plan",
         get_elevation="high",
-        _sub_layer_props={"fill": {"getFillColor": "@@=fill"}},
+        _sub_layer_props={"fill": {"getFillColor": "@@=fill", "getLineColor": [0, 0, 0, 255] if is_dark else EDGE}},
         extruded=True,
+        wireframe=True,
         filled=True,
         stroked=False,
         pickable=True,

@@ -112,7 +112,6 @@ def _height_and_camera() -> tuple[bool, str]:
             key="block_camera",
             bind="query-params",
             label_visibility="collapsed",
-            format_func=lambda name: f"From {name}" if name == "above" else f"From the {name}",
         )
     return bool(is_log), camera or next(iter(CAMERAS))
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.colour_maps import COLOUR_MAPS
 from engine.colour_scales import SCALES, ColourScale, Kind
+from engine.heatmaps import entry_text
 from engine.naming import place
 from engine.panorama import Panorama
 from engine.tile_colours import bounded, group_scales
@@ -160,7 +161,7 @@ def _picture_note(grid: np.ndarray | None) -> str:
     broken = "holds NaN · " if np.isnan(grid).any() else "holds ±Inf · " if finite.size < grid.size else ""
     if finite.size == 0:
         return broken.removesuffix(" · ")
-    return f"{broken}largest |w|: {finite.flat[np.abs(finite).argmax()]}"
+    return f"{broken}largest |w|: {entry_text(finite.flat[np.abs(finite).argmax()])}"
 
 
 def _mark(value: float, write) -> str:

@@ -26,8 +26,10 @@ class Viewport {
     this.clamp();
   }
 
+  // Narrow tiles first widen until they are square; then both ways alike.
+  get narrow() { return Math.max(1, this.baseY / this.baseX); }
   get scaleX() { return this.baseX * this.zoomed; }
-  get scaleY() { return this.baseY * this.zoomed; }
+  get scaleY() { return this.baseY * Math.max(1, this.zoomed / this.narrow); }
   get isFull() { return this.zoomed <= 1.0001; }
 
   get width() { return this.size[0] * this.scaleX + this.labels; }
@@ -57,7 +59,7 @@ class Viewport {
 
   zoom(factor, x, y) {
     const [unitX, unitY] = this.at(x, y);
-    this.zoomed = Math.min(Math.max(this.zoomed * factor, 1), LARGEST_ZOOMED / this.baseY);
+    this.zoomed = Math.min(Math.max(this.zoomed * factor, 1), (LARGEST_ZOOMED / this.baseY) * this.narrow);
     this.left = this.offset(unitX) - (x - this.box.x);
     this.top = unitY * this.scaleY - (y - this.box.y);
     this.clamp();
