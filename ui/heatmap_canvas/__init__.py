@@ -47,6 +47,7 @@ _SCRIPTS = (
     "colour_bar.js",
     "edges.js",
     "rectangle.js",
+    "group.js",
     "gestures.js",
     "canvas.js",
 )
@@ -175,7 +176,7 @@ def heatmap_canvas(
 def _framed(frame: Frame, tensor_id: str) -> dict:
     titles = [lines.title if lines else "" for lines in (frame.rows, frame.columns)]
     edges = frame.edges and {"id": _digest(tensor_id, frame.edges.title), "title": frame.edges.title}
-    return {"height": frame.height, "sorted": titles, "edges": edges}
+    return {"height": frame.height, "sorted": titles, "edges": edges, "group": frame.group}
 
 
 def _lists(frame: Frame, edges: dict | None, asked: AskedView | None, *, is_new: bool) -> dict[str, np.ndarray]:

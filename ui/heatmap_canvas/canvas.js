@@ -16,6 +16,7 @@ class HeatmapCanvas {
     this.sequence = 0;
     this.pointers = new Map();
     this.listen();
+    this.join();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
   }
@@ -114,7 +115,7 @@ class HeatmapCanvas {
     this.stage.style.height = `${height}px`;
     const pixels = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1]) [this.canvas.width, this.canvas.height] = pixels;
-    if (this.hover || this.hoverEdge) this.point(this.lastPoint); // finer numbers may have come
+    if (this.hover || this.hoverEdge) this.pointAt(this.lastPoint); // finer numbers may have come
     this.draw();
     // The page kept its state, but this canvas is new; or it stands, and its edges may be read now.
     if (!this.isEmpty && (!this.overview() || this.lacksEdges())) this.ask(0);
@@ -175,6 +176,7 @@ class HeatmapCanvas {
   moved() {
     this.draw();
     this.ask(QUIET_MS);
+    this.tellView();
   }
 
   ask(delay) {
@@ -216,13 +218,14 @@ class HeatmapCanvas {
   }
 
   close() {
+    this.part();
     this.observer.disconnect();
     clearTimeout(this.timer);
     cancelAnimationFrame(this.frame);
   }
 }
 
-Object.assign(HeatmapCanvas.prototype, Lines, EdgeStrips, Rectangle, Gestures);
+Object.assign(HeatmapCanvas.prototype, Lines, EdgeStrips, Rectangle, Group, Gestures);
 
 export default function (component) {
   const { parentElement } = component;

@@ -51,6 +51,7 @@ class Frame:
     Attributes:
         height: of the picture with its axes, in CSS pixels. rows, columns: their order; None as in the file.
         edges: along the picture; None for none. rectangle: marked on it, in places; None for none.
+        group: canvases of the same group show the same window; "" for none.
     """
 
     height: int = 560
@@ -58,6 +59,7 @@ class Frame:
     columns: SortedLines | None = None
     edges: Edges | None = None
     rectangle: View | None = None
+    group: str = ""
 
     def place(self, entry: tuple[int | None, int | None]) -> tuple[int | None, int | None]:
         """Where (row, column) of the file is in the picture; None stays None, and a line there is not is at −1."""

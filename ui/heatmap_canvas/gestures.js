@@ -150,6 +150,7 @@ const Gestures = {
   leave() {
     this.hide();
     this.draw();
+    this.tellPoint(null);
   },
 
   hide() {
@@ -158,8 +159,13 @@ const Gestures = {
     this.root.dataset.hover = "";
   },
 
-  // The cell under the pointer, from the finest tile that has it, and the box that names it.
   point(event) {
+    this.pointAt(event);
+    if (this.hover) this.tellPoint(this.share(event));
+  },
+
+  // The cell under the pointer, from the finest tile that has it, and the box that names it.
+  pointAt(event) {
     this.lastPoint = { offsetX: event.offsetX, offsetY: event.offsetY };
     const share = this.share(event);
     if (!this.isInside(share)) {
