@@ -94,7 +94,7 @@ def model_deck(city: City, *, camera: str = "from the corner", is_dark: bool = F
     left = min((tile.x for tile in city.layout.tiles), default=0.0)
     width, depth = city.layout.width - left, city.layout.height
     return pdk.Deck(
-        layers=[_ground(city.layout, is_dark), _buildings(blocks, is_dark), *around],
+        layers=layers,
         views=[pdk.View(type="OrbitView", controller=True, fovy=28)],
         initial_view_state=pdk.ViewState(
             target=[left + width / 2, -depth / 2, 0.3],
