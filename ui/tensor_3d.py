@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import streamlit as st
 
@@ -12,15 +11,16 @@ from engine.folding import matrix_shape
 from engine.heatmaps import Grid, Viewport, read_grid
 from engine.sources.base import Source, TensorInfo
 from engine.surfaces import height_scale, surface_window
-from figures.surface_scene import SHAPES, Label, Style, SurfaceScene
+from figures.surface_scene import SHAPES, Label, Lines, Style, SurfaceScene
 from figures.surface_scene.camera import Camera
 from figures.surface_scene.page import MOST_BYTES, surface_page
+from ui.arrangement import arranged, order_controls
 from ui.colours import colour_controls
-from ui.heatmap_canvas import SelectedEntry, View
+from ui.heatmap_canvas import Frame, SelectedEntry, SortedLines, View
 from ui.page import user_errors
 from ui.selection import Selection
-from ui.surface_canvas import SurfaceState, surface_canvas
-from ui.tensor_view import CONTEXT_LINES, tensor_caption
+from ui.surface_canvas import Start, SurfaceState, surface_canvas
+from ui.tensor_view import CONTEXT_LINES, SHARED_PARAMETERS, tensor_caption
 from workflows.view_export import safe_name, source_line
 from workflows.wording import bytes_text
 
@@ -29,7 +29,7 @@ DEFAULT_DETAIL = "256"
 """Cells a side, as in the URL. Ours: 256² is 256 kB and turns smoothly everywhere; 1024² is a million vertices."""
 
 TENSOR, WHOLE_MODEL = "Tensor", "Whole model"
-SPACES = (TENSOR, WHOLE_MODEL) if find_spec("ui.model_3d") else (TENSOR,)
+SPACES = (TENSOR, WHOLE_MODEL)
 
 
 def show_space(selection: Selection) -> None:
@@ -58,11 +58,17 @@ def show_space(selection: Selection) -> None:
 def tensor_3d(selection: Selection) -> None:
     """The canvas, its controls above, and the region, the camera, the selected weight and the exports below."""
     with user_errors():
-        colours = colour_controls(selection)
+        colouring, ordering = st.columns([3, 2])
+        with colouring:
+            colours = colour_controls(selection)
+        with ordering:
+            order_controls(st.columns(2), _forget_region)
         style, kind, detail = _controls()
-        info, shape = selection.info, matrix_shape(selection.info.shape)
-        window = _window(shape)
-        grid = _grid(*_key(selection), surface_window(window, shape, detail), selection.source, info)
+        shown = arranged(selection)
+        source, info, shape = shown.source, shown.info, matrix_shape(shown.info.shape)
+        grid = _grid(
+            source.uri, source.fingerprint, info.name, surface_window(_window(shape), shape, detail), source, info
+        )
         scene = SurfaceScene(
             grid,
             Label(info.name, info.dtype, tuple(info.shape), source_line(selection.location)),
@@ -71,11 +77,16 @@ def tensor_3d(selection: Selection) -> None:
             colours.name,
             style,
             Camera.parse(_url_text("camera")),
+            _lines(shown.rows, grid.row_start, grid.row_stop),
+            _lines(shown.columns, grid.column_start, grid.column_stop),
         )
         token = str(st.session_state.get("camera_token", 0))
-        state = surface_canvas(selection.source, info, scene, key="surface", token=token)
+        frame = Frame(rows=shown.rows, columns=shown.columns)
+        start = Start(_kept_weight(selection), token, frame)
+        state = surface_canvas(source, info, scene, key="surface", start=start)
         st.session_state["camera"] = state.camera.text if state.camera else ""
-        _below(state, shape)
+        _keep_weight(state.selected)
+        _below(state, shape, frame)
         _export(replace(scene, camera=state.camera))
 
 
@@ -121,8 +132,8 @@ def _url_text(key: str) -> str:
     return st.session_state.get(key) or st.query_params.get(key, "")
 
 
-def _key(selection: Selection) -> tuple[str, str, str]:
-    return selection.source.uri, selection.source.fingerprint, selection.info.name
+def _lines(lines: SortedLines | None, start: int, stop: int) -> Lines | None:
+    return lines and Lines(lines.numbers[start:stop], lines.title)
 
 
 @st.cache_data(max_entries=12, show_spinner="Reading the tensor …")
@@ -130,7 +141,32 @@ def _grid(uri: str, fingerprint: str, name: str, window: Viewport, _source: Sour
     return read_grid(_source, _info, window)
 
 
-def _below(state: SurfaceState, shape: tuple[int, int]) -> None:
+def _kept_weight(selection: Selection) -> tuple[int, int] | None:
+    """The weight that was clicked, as in `?weight=`; it belongs to one tensor."""
+    tensor = (selection.location.uri, selection.info.name)
+    is_same = st.session_state.get("weight_of", tensor) == tensor
+    st.session_state["weight_of"] = tensor
+    numbers = (_url_text("weight") if is_same else "").split(",")
+    is_place = len(numbers) == 2 and all(part.isascii() and part.isdigit() and len(part) < 18 for part in numbers)
+    return (int(numbers[0]), int(numbers[1])) if is_place else None
+
+
+def _keep_weight(selected: SelectedEntry | None) -> None:
+    """Remember it for the URL, and for the heatmap, which opens at this region with the weight marked."""
+    text = "" if selected is None else f"{selected.row},{selected.column}"
+    st.session_state["weight"] = text
+    if selected is None:
+        st.query_params.pop("weight", None)
+        st.session_state.pop("view_start", None)
+        return
+    st.query_params["weight"] = text
+    start = (_url_text("view"), (selected.row, selected.column))
+    if st.session_state.get("view_start") != start:
+        st.session_state["view_start"] = start
+        st.session_state["view_token"] = st.session_state.get("view_token", 0) + 1
+
+
+def _below(state: SurfaceState, shape: tuple[int, int], frame: Frame) -> None:
     region, camera, weight = st.columns([1.1, 1.1, 1.8], vertical_alignment="bottom")
     everything = f"0,{shape[0]},0,{shape[1]}"
     region.text_input(
@@ -138,7 +174,6 @@ def _below(state: SurfaceState, shape: tuple[int, int]) -> None:
         help="First row, row after the last, first column, column after the last; the same as on the Heatmap page.",
         key="view",
         bind="query-params",
-        on_change=_region_changed,
         placeholder=f"{everything} (everything)",
     )
     camera.text_input(
@@ -153,38 +188,30 @@ def _below(state: SurfaceState, shape: tuple[int, int]) -> None:
         if state.selected is None:
             st.caption("Click a weight to keep its exact value here.")
         else:
-            _weight(state.selected, shape)
+            _weight(state.selected, shape, frame)
 
 
-def _weight(selected: SelectedEntry, shape: tuple[int, int]) -> None:
+def _weight(selected: SelectedEntry, shape: tuple[int, int], frame: Frame) -> None:
     st.markdown(f"Row **{selected.row:,}**, column **{selected.column:,}**: `{selected.text}`")
-    around, heatmap = st.columns(2)
-    around.button(
+    st.button(
         "Closer",
         key="surface-closer",
         icon=":material/zoom_in:",
         help="Show only the region around this weight.",
-        width="stretch",
         on_click=_close_in,
-        args=(selected.row, selected.column, shape),
+        args=(frame.place((selected.row, selected.column)), shape),
     )
-    if heatmap.button("Show in Heatmap", key="surface-heatmap", icon=":material/grid_on:", width="stretch"):
-        st.session_state["jump"] = (selected.row, selected.column)
-        st.session_state["look"] = None
-        st.switch_page("pages/3_Heatmap.py")
 
 
-def _region_changed() -> None:
-    """The heatmap shall open at the new region, too."""
-    st.session_state["view_start"] = (st.session_state["view"], None)
-    st.session_state["view_token"] = st.session_state.get("view_token", 0) + 1
-
-
-def _close_in(row: int, column: int, shape: tuple[int, int]) -> None:
-    starts = [max(0, place - CONTEXT_LINES) for place in (row, column)]
-    stops = [min(count, place + CONTEXT_LINES + 1) for place, count in zip((row, column), shape, strict=True)]
+def _close_in(place: tuple[int, int], shape: tuple[int, int]) -> None:
+    starts = [max(0, at - CONTEXT_LINES) for at in place]
+    stops = [min(count, at + CONTEXT_LINES + 1) for at, count in zip(place, shape, strict=True)]
     st.session_state["view"] = View(starts[0], stops[0], starts[1], stops[1]).text
-    _region_changed()
+
+
+def _forget_region() -> None:
+    """In another order, the same places hold other lines."""
+    st.session_state["view"] = ""
 
 
 def _camera_typed() -> None:
@@ -192,8 +219,15 @@ def _camera_typed() -> None:
 
 
 def _export(scene: SurfaceScene) -> None:
-    link, page, _ = st.columns([1, 1.4, 2])
-    link.page_link("pages/3_Heatmap.py", label="This region as a heatmap", icon=":material/grid_on:")
+    link, page, _ = st.columns([1.2, 1.2, 2], vertical_alignment="center")
+    parameters = {key: st.query_params[key] for key in (*SHARED_PARAMETERS, "view") if key in st.query_params}
+    link.page_link(
+        "pages/3_Heatmap.py",
+        label="Show in Heatmap",
+        icon=":material/grid_on:",
+        query_params=parameters,
+        help="The same region, with the clicked weight marked.",
+    )
     with page:
         st.download_button(
             "Save as HTML",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from engine.colour_maps import NAN_COLOUR, NEGINF_COLOUR, POSINF_COLOUR, colour_map
 from engine.colour_scales import ColourScale
 from engine.heatmaps import Grid
@@ -24,6 +26,7 @@ SCRIPTS = (
     "message.js",
     "colours.js",
     "levels.js",
+    "fineness.js",
     "camera.js",
     "shaders.js",
     "renderer.js",
@@ -49,6 +52,19 @@ class Label:
     source: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Rows or columns that are not in the order of the file.
+
+    Attributes:
+        numbers: (n,) the number, in the file, of each line that the grid covers.
+        title: how they are sorted ("by norm").
+    """
+
+    numbers: np.ndarray
+    title: str
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How it is drawn.
@@ -71,7 +87,7 @@ class SurfaceScene:
     Attributes:
         grid: the numbers. label: of what. heights: from `engine.surfaces.height_scale`. colours, colour_map: which
             number has which colour, as in the heatmap. style: how it is drawn. camera: from where it is seen; None for
-            all of it, from the usual side.
+            all of it, from the usual side. rows, columns: their order; None as in the file.
     """
 
     grid: Grid
@@ -81,6 +97,8 @@ class SurfaceScene:
     colour_map: str
     style: Style = field(default_factory=Style)
     camera: Camera | None = None
+    rows: Lines | None = None
+    columns: Lines | None = None
 
 
 def scene_header(scene: SurfaceScene) -> dict:
@@ -95,6 +113,7 @@ def scene_header(scene: SurfaceScene) -> dict:
         "cells": [rows, columns],
         "rows": [grid.row_start, grid.row_stop, grid.row_step],
         "columns": [grid.column_start, grid.column_stop, grid.column_step],
+        "sorted": [lines.title if lines else "" for lines in (scene.rows, scene.columns)],
         "ground": list(ground(grid)),
         "heights": {
             "kind": scene.heights.kind,

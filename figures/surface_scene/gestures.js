@@ -184,9 +184,9 @@ const SceneGestures = {
   },
 
   showTip([x, y]) {
-    const { rows, columns, value, text, isExact } = this.hover;
+    const { rows, columns, names, value, text, isExact } = this.hover;
     const tip = this.find(".tip");
-    this.find(".place").textContent = `${spanText("row", rows)} · ${spanText("column", columns)}`;
+    this.find(".place").textContent = names.join(" · ");
     this.find(".value b").textContent = text;
     this.find(".value .swatch").style.background = this.palette.css(value);
     const kind = Number.isFinite(value) ? "largest |w|" : "at least one such entry";
@@ -199,6 +199,6 @@ const SceneGestures = {
     const left = x + gap + tip.offsetWidth > clientWidth ? x - gap - tip.offsetWidth : x + gap;
     const top = y + gap + tip.offsetHeight > clientHeight ? y - gap - tip.offsetHeight : y + gap;
     tip.style.transform = `translate(${Math.max(2, left)}px, ${Math.max(2, top)}px)`;
-    this.root.dataset.hover = JSON.stringify({ rows, columns, value: text, exact: isExact });
+    this.root.dataset.hover = JSON.stringify({ rows, columns, names, value: text, exact: isExact });
   },
 };

@@ -63,10 +63,11 @@ function labelAt(context, scene, frame, text, place, outwards, pixels) {
 
 function paintTitles(context, scene, frame) {
   const { edgeX, edgeZ } = scene.ticks, low = scene.range[0] * scene.raise;
+  const [rows, columns] = scene.header.sorted, title = (what, order) => (order ? `${what} ${order}` : what);
   context.textAlign = "center";
   context.font = `600 11px ${scene.theme.font}`;
-  labelAt(context, scene, frame, "columns", [0, low, edgeZ], [0, 0, Math.sign(edgeZ)], 44);
-  if (scene.header.cells[0] > 1) labelAt(context, scene, frame, "rows", [edgeX, low, 0], [Math.sign(edgeX), 0, 0], 52);
+  labelAt(context, scene, frame, title("columns", columns), [0, low, edgeZ], [0, 0, Math.sign(edgeZ)], 44);
+  if (scene.header.cells[0] > 1) labelAt(context, scene, frame, title("rows", rows), [edgeX, low, 0], [Math.sign(edgeX), 0, 0], 52);
   context.font = `11px ${scene.theme.font}`;
 }
 
@@ -127,9 +128,8 @@ function paintColourBar(context, scene, frame) {
 
 // A ring about a cell's top; a kept one also has a line down to the zero plane.
 function paintRing(context, scene, frame, cell, isKept) {
-  const { theme, raise } = scene;
-  const [x, z] = scene.onGround(cell.level, cell.row, cell.column);
-  const at = frame.project(x, cell.height * raise, z), foot = frame.project(x, 0, z);
+  const { theme } = scene;
+  const at = scene.where(cell, frame), foot = scene.where({ ...cell, height: 0 }, frame);
   if (!at || !foot) return;
   const draw = () => {
     context.beginPath();

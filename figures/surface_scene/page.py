@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from engine.heatmaps import Grid
 from engine.surfaces import coarser
-from figures.surface_scene import SurfaceScene, scene_header, scene_script, scene_text
+from figures.surface_scene import SurfaceScene, scene_script, scene_text
 from figures.surface_scene.message import encode_scene
 
 MOST_CELLS = 1 << 20
@@ -38,13 +38,8 @@ def surface_page(scene: SurfaceScene) -> bytes:
     Returns: UTF-8, at most `MOST_BYTES` (with a name of at most some kilobytes).
     """
     grid = exported_grid(scene.grid)
-    header = scene_header(replace(scene, grid=grid)) | {
-        "grid_id": "page",
-        "camera_token": "",
-        "selected": None,
-        "height": HEIGHT,
-    }
-    data = base64.b64encode(zlib.compress(encode_scene(header, grid), 6)).decode("ascii")
+    also = {"grid_id": "page", "camera_token": "", "selected": None, "height": HEIGHT}
+    data = base64.b64encode(zlib.compress(encode_scene(replace(scene, grid=grid), also), 6)).decode("ascii")
     script = f"{scene_script()}\n{scene_text('page.js')}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:"

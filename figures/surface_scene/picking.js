@@ -1,13 +1,13 @@
 // Which cell a pixel shows: the line of sight is followed through the cells, without asking the graphics card.
 
 const PIN_REACH = 5; // CSS pixels
-const SMALL_CELL = 4; // CSS pixels: where cells are smaller, the largest one nearby is meant
+const SMALL_CELL = 4; // CSS pixels: where cells are smaller, or the pointer just misses, the largest one nearby is meant
 
 function pick(scene, frame, px, py) {
   const { level, shape } = scene.drawn();
   const look = { surface: hitSurface, bars: hitBars, points: hitPoint }[shape];
   let best = look(scene, level, frame, px, py);
-  if (shape !== "points" && isSmall(scene, level, frame, best)) {
+  if (shape !== "points" && (!best || isSmall(scene, level, frame, best))) {
     for (let k = 0; k < 12; k++) {
       const angle = (k * Math.PI) / 6, reach = k % 2 ? 1.5 : 3;
       const other = look(scene, level, frame, px + reach * Math.cos(angle), py + reach * Math.sin(angle));

@@ -15,7 +15,7 @@ const ScenePictures = {
     context.fillRect(0, 0, width, height + HEAD + FOOT);
     const { surface } = this, size = [surface.width, surface.height];
     [surface.width, surface.height] = [width * times, height * times];
-    this.render(this.drawn().level, frame, times);
+    this.render(this.drawn().level, frame, times, true);
     context.drawImage(surface, 0, HEAD, width, height); // in the same task, while the drawn buffer still stands
     [surface.width, surface.height] = size;
     this.draw();

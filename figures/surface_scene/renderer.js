@@ -1,9 +1,13 @@
 // The graphics card's side: programs, textures and draws. It knows no tensor, only levels and a frame.
 
+const SAMPLES = 4;
+const MOST_SMOOTH = 1 << 22; // pixels: 128 MiB on the card; more are dense enough by themselves
+
 class Renderer {
   constructor(canvas) {
     this.canvas = canvas;
-    const wishes = { antialias: true, alpha: false, powerPreference: "high-performance" };
+    // Smooth edges take a software renderer four times as long, so they are no property of the canvas (see target).
+    const wishes = { antialias: false, powerPreference: "high-performance" };
     this.gl = canvas.getContext("webgl2", wishes);
     if (!this.gl) throw new Error("no WebGL2");
     this.make();
@@ -21,6 +25,7 @@ class Renderer {
     this.textures = new Map(); // level -> {heights, colours, stamp, colourStamp}
     this.nothing = gl.createVertexArray(); // cells need no vertex buffer
     this.buffer = gl.createBuffer();
+    this.smooth = null;
     this.lines = gl.createVertexArray();
     gl.bindVertexArray(this.lines);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
@@ -39,7 +44,10 @@ class Renderer {
   draw(level, picture) {
     const { gl } = this;
     const { frame, ratio, background } = picture;
-    gl.viewport(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight);
+    const size = [gl.drawingBufferWidth, gl.drawingBufferHeight];
+    const isSmooth = picture.isSmooth && size[0] * size[1] <= MOST_SMOOTH;
+    gl.bindFramebuffer(gl.FRAMEBUFFER, isSmooth ? this.target(...size) : null);
+    gl.viewport(0, 0, ...size);
     gl.clearColor(...background, 1);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.viewport(0, 0, Math.round(frame.width * ratio), Math.round(frame.height * ratio));
@@ -47,6 +55,37 @@ class Renderer {
     gl.depthFunc(gl.LEQUAL);
     if (level.values.length) this.drawCells(level, picture);
     this.drawFurniture(picture);
+    if (!isSmooth) return;
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, this.smooth.frame);
+    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
+    gl.blitFramebuffer(0, 0, ...size, 0, 0, ...size, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  }
+
+  // Where a picture with smooth edges is drawn before it is copied to the canvas.
+  target(width, height) {
+    const { gl } = this;
+    if (this.smooth && this.smooth.width === width && this.smooth.height === height) return this.smooth.frame;
+    this.dropTarget();
+    const frame = gl.createFramebuffer(), buffers = [gl.RGBA8, gl.DEPTH_COMPONENT24].map((format) => {
+      const buffer = gl.createRenderbuffer();
+      gl.bindRenderbuffer(gl.RENDERBUFFER, buffer);
+      gl.renderbufferStorageMultisample(gl.RENDERBUFFER, SAMPLES, format, width, height);
+      return buffer;
+    });
+    gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
+    [gl.COLOR_ATTACHMENT0, gl.DEPTH_ATTACHMENT].forEach((place, k) =>
+      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, place, gl.RENDERBUFFER, buffers[k]),
+    );
+    this.smooth = { frame, buffers, width, height };
+    return frame;
+  }
+
+  dropTarget() {
+    if (!this.smooth) return;
+    this.gl.deleteFramebuffer(this.smooth.frame);
+    for (const buffer of this.smooth.buffers) this.gl.deleteRenderbuffer(buffer);
+    this.smooth = null;
   }
 
   drawCells(level, picture) {
@@ -99,7 +138,7 @@ class Renderer {
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
     gl.uniformMatrix4fv(uniforms.matrix, false, frame.matrix);
     gl.enable(gl.BLEND);
-    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
+    gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA); // nothing of the page shows
     gl.depthMask(false);
     for (const [mode, name] of [[gl.LINES, "lines"], [gl.POINTS, "heads"], [gl.TRIANGLES, "faces"]]) {
       const numbers = furniture[name];
@@ -155,6 +194,7 @@ class Renderer {
   close() {
     const { gl } = this;
     this.keep([]);
+    this.dropTarget();
     for (const { program } of Object.values(this.programs)) gl.deleteProgram(program);
     gl.deleteBuffer(this.buffer);
     gl.deleteVertexArray(this.lines);

@@ -2,15 +2,14 @@
 
 const HEIGHT_SHARE = 0.28; // of half the ground's length: how high a height of 1 stands
 const REST_MS = 180; // after the last move everything is drawn finely again, and the camera is told
-const SLOW_MS = 28; // a picture that takes longer is drawn from fewer cells while it moves
-const MOVING_CELLS = 1 << 16;
-const SURELY_QUICK = 1 << 18; // cells; more of them count as slow until they were timed
+const SHOWN_AT_ONCE = 1 << 18; // cells; more are drawn once before they are timed
 const TURN_DEGREES = 12; // a second
 
 class SurfaceSceneView {
   // tell: {camera(five numbers; null as it is at first), cell({rows, columns} or null)}
   constructor(root, tell) {
     this.root = root;
+    root.scene = this; // for tests and benchmarks
     this.tell = tell;
     this.find = (selector) => root.querySelector(selector);
     this.stage = this.find(".stage");
@@ -54,7 +53,7 @@ class SurfaceSceneView {
   }
 
   // A message; false if it counts on cells that are not here (then they must be asked for).
-  take({ header, values, stored }, theme) {
+  take({ header, values, stored, lines }, theme) {
     const before = this.header || {};
     this.theme = theme;
     if (header.camera_token !== before.camera_token || !this.header) {
@@ -63,13 +62,15 @@ class SurfaceSceneView {
     }
     if (values) {
       this.full = new Level(values, ...header.cells, 1, 1);
-      this.moving = this.full.coarser(MOVING_CELLS);
-      this.bars = this.full.coarser(header.style.most_bars);
       this.stored = stored;
+      this.lines = lines;
       this.gridId = header.grid_id;
     }
     if (!this.full || this.gridId !== header.grid_id) return false;
-    if (values || header.style.shape !== (before.style || {}).shape) this.cost = null;
+    if (values || header.style.shape !== (before.style || {}).shape) {
+      this.fineness = new Fineness(header.style.shape === "bars" ? this.full.coarser(header.style.most_bars) : this.full);
+      this.isTimed = false;
+    }
     const hasStopped = Boolean(before.style && before.style.rotate && !header.style.rotate);
     this.header = header;
     this.style = header.style;
@@ -113,7 +114,16 @@ class SurfaceSceneView {
     const value = level.values[index];
     const isExact = rows[1] - rows[0] === 1 && columns[1] - columns[0] === 1;
     const text = isExact && this.stored && level === this.full ? String(this.stored[index]) : shortest(value);
-    return { level, row, column, rows, columns, value, text, isExact, height: this.heightOf(value) };
+    const names = [this.lineText("row", rows), this.lineText("column", columns)];
+    return { level, row, column, rows, columns, names, value, text, isExact, height: this.heightOf(value) };
+  }
+
+  // "row 17": of sorted lines the number in the file, and of several of them their places.
+  lineText(what, [start, stop]) {
+    const numbers = this.lines[`${what}s`];
+    if (!numbers) return spanText(what, [start, stop]);
+    if (stop - start === 1) return `${what} ${grouped(numbers[start - this.header[`${what}s`][0]])}`;
+    return `${what}s ${this.header.sorted[what === "row" ? 0 : 1]}, ${grouped(start)}–${grouped(stop - 1)}`;
   }
 
   // The cell that holds an entry [row, column]; null where it lies outside of the window.
@@ -134,10 +144,15 @@ class SurfaceSceneView {
     return [(2 * across - 1) * x, (2 * along - 1) * z];
   }
 
+  // Where a cell's top is on the screen, in CSS pixels of the stage; null behind the eye.
+  where(cell, frame = this.frame) {
+    const [x, z] = this.onGround(cell.level, cell.row, cell.column);
+    return frame.project(x, cell.height * this.raise, z);
+  }
+
   // What stands on the screen when nothing moves: its level and shape.
   drawn() {
-    const { shape } = this.style;
-    return { level: shape === "bars" ? this.bars : this.full, shape };
+    return { level: this.fineness.full, shape: this.style.shape };
   }
 
   moved() {
@@ -164,10 +179,7 @@ class SurfaceSceneView {
     if (!this.header || !this.full || width === 0) return; // hidden; the observer calls again when it is shown
     const isTurning = this.turn(now);
     this.ratio = Math.min(2, window.devicePixelRatio || 1);
-    for (const canvas of [this.surface, this.words]) {
-      const [w, h] = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
-      if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-    }
+    sizeCanvas(this.words, width, height, this.ratio);
     const plot = Math.max(120, width - BAR_ROOM);
     if (this.isHome) this.camera.fit(this.header.ground, this.range.map((h) => h * this.raise), plot, height);
     this.frame = this.camera.frame(plot, height);
@@ -181,27 +193,32 @@ class SurfaceSceneView {
   }
 
   paintCells(isMoving) {
-    const { level } = this.drawn();
-    const isSlow = this.cost === null ? level.values.length > SURELY_QUICK : this.cost > SLOW_MS;
-    const shown = isMoving && isSlow && this.moving.values.length < level.values.length ? this.moving : level;
+    const { fineness } = this;
+    const how = isMoving ? fineness.moving() : fineness.atRest();
+    const ratio = this.ratio * how.sharpness;
+    sizeCanvas(this.surface, this.stage.clientWidth, this.stage.clientHeight, ratio);
     const start = performance.now();
-    this.render(shown, this.frame, this.ratio);
-    if (!isMoving && this.root.dataset.ready === "true") {
-      this.renderer.finish(); // not of the first picture: its programs are only being made
-      this.cost = performance.now() - start;
-    }
-    this.root.dataset.drawn = [shown.rows, shown.columns].join(",");
+    this.render(how.level, this.frame, ratio, how.isSmooth);
+    if (isMoving || this.isTimed) this.renderer.finish();
+    const elapsed = performance.now() - start;
+    if (isMoving) fineness.learnMoving(elapsed);
+    else if (!this.isTimed) {
+      this.isTimed = true; // not by the first picture, for which programs are made and cells sent
+      if (how.level.values.length <= SHOWN_AT_ONCE) this.draw();
+    } else if (!how.isSmooth && fineness.learnAtRest(elapsed)) this.render(how.level, this.frame, ratio, true);
+    this.root.dataset.drawn = [how.level.rows, how.level.columns].join(",");
   }
 
-  render(level, frame, ratio) {
+  render(level, frame, ratio, isSmooth) {
     const { theme, header, raise, style } = this;
     level.dress(this.scale, this.palette);
-    this.renderer.keep([this.full, this.moving, this.bars]);
+    this.renderer.keep(this.fineness.levels);
     const lines = Math.max(this.full.rows, this.full.columns) / 64; // at most 64 lines an axis, however many cells
     const cells = style.shape === "bars" ? 1 : 2 ** Math.max(0, Math.ceil(Math.log2(lines))) / Math.max(level.down, level.across);
     this.renderer.draw(level, {
       frame,
       ratio,
+      isSmooth,
       raise,
       shape: style.shape,
       ground: header.ground,
@@ -268,6 +285,11 @@ class SurfaceSceneView {
 }
 
 Object.assign(SurfaceSceneView.prototype, SceneGestures, ScenePictures);
+
+function sizeCanvas(canvas, width, height, ratio) {
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+}
 
 // The page's colours, from the variables that Streamlit (or the exported page) sets.
 function sceneTheme(element) {
