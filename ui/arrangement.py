@@ -26,9 +26,9 @@ _HELP = (
     "**norm**: largest L2 norm first. **seriation**: lines that correlate come close to each other, along a circle. "
     "**hierarchical**: clusters side by side, as in a tree. Tooltips and tables keep the numbers of the file."
 )
-CLEAR_MARGIN = 0.02
-"""Correlation by which sorting must exceed its null to be called more than chance here; ours: about three times the
-spread of the null between shuffles of a 384 × 384 matrix (measured 0.005)."""
+CLEAR_SPREADS = 5.0
+"""Standard deviations of the null that sorting must exceed it by to be called structure here; ours. Between shuffles of
+a matrix of n entries the null's correlation spreads by about 1 / √n (measured on 384 × 384: 0.0026 and 0.0012)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def sorting_report(selection: Selection) -> None:
         if kind == FILE_ORDER or selection.info.num_elements == 0:
             continue
         numbers = _correlations(selection.source.fingerprint, selection.info.name, axis, kind, selection)
-        st.caption(correlation_text(axis, kind, *numbers), help=_NULL_HELP)
+        st.caption(correlation_text(axis, kind, numbers, selection.info.num_elements), help=_NULL_HELP)
 
 
 _NULL_HELP = (
@@ -136,14 +136,18 @@ _NULL_HELP = (
 )
 
 
-def correlation_text(axis: str, kind: str, in_file: float, sorted_: float, null: float) -> str:
-    """The sentence under the picture. Args: the correlations; NaN where no two neighbouring lines vary."""
+def correlation_text(axis: str, kind: str, numbers: tuple[float, ...], num_entries: int) -> str:
+    """The sentence under the picture.
+
+    Args: numbers: correlations in file order, sorted, and of the null; NaN where no two neighbouring lines vary.
+    """
+    in_file, sorted_, null = numbers
     if math.isnan(sorted_):
         return f":material/sort: {axis.capitalize()} {_TITLES[kind]}: no two lines vary, so nothing can be alike."
     text = (
         f":material/sort: {axis.capitalize()} {_TITLES[kind]}: neighbours correlate **{sorted_:.3f}** "
         f"(file order {in_file:.3f}; **shuffled entries**, sorted in the same way, {null:.3f}). "
     )
-    if sorted_ - null >= CLEAR_MARGIN:
+    if sorted_ - null >= CLEAR_SPREADS / math.sqrt(num_entries):
         return text + "What exceeds the shuffled copy is structure."
     return text + "That is no more than sorting finds in noise."

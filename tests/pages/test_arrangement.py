@@ -82,6 +82,8 @@ def test_a_tensor_too_large_to_sort_says_so_and_is_shown_in_file_order(open_page
 
 
 def test_the_sentence_about_sorting_claims_structure_only_beyond_the_null():
-    assert "is structure" in correlation_text("rows", "seriation", 0.0, 0.22, 0.16)
-    assert "no more than sorting finds in noise" in correlation_text("rows", "seriation", 0.0, 0.17, 0.16)
-    assert "no two lines vary" in correlation_text("columns", "norm", np.nan, np.nan, np.nan)
+    assert "is structure" in correlation_text("rows", "seriation", (0.0, 0.22, 0.16), 384 * 384)
+    for sorted_, num_entries in ((0.17, 384 * 384), (0.22, 40 * 30)):  # few entries correlate by chance
+        text = correlation_text("rows", "seriation", (0.0, sorted_, 0.16), num_entries)
+        assert "no more than sorting finds in noise" in text
+    assert "no two lines vary" in correlation_text("columns", "norm", (np.nan,) * 3, 9)
