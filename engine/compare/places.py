@@ -1,0 +1,134 @@
+"""Whether equal places hold like entries: a test for networks without matchable units, and the measure of kinship."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.compare.matching import Match, Matching
+from engine.compare.samples import correlation
+from engine.compare.views import rows_of_a
+from engine.sources.base import Source
+
+MAX_MATRICES, SIDE, PERMUTATIONS = 16, 64, 999
+"""Matrices sampled, rows and columns kept of each, and permutations drawn; chosen by us: a second in all."""
+
+VARIED = 1e-4
+"""Standard deviation from which a vector of gains or biases counts as learnt; ours: fresh ones are constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike two models are in equal places.
+
+    Attributes:
+        correlation: median over matrices of the cosine of A and B. b_on_a, a_on_b: medians of ⟨A, B⟩/‖A‖² and
+            ⟨A, B⟩/‖B‖², the slopes of one on the other.
+        learnt: correlation of what gains and biases learnt; NaN if either side has learnt nothing there.
+        p_value: of the correlation of entries, by permuting rows and columns of B; NaN without matrices.
+        num_matrices: looked at.
+    """
+
+    correlation: float
+    b_on_a: float
+    a_on_b: float
+    learnt: float
+    p_value: float
+    num_matrices: int
+
+    @property
+    def kinship(self) -> float:
+        """(1 − larger slope) / (1 − ρ²): 0 if one is the other plus something of its own, 1/(1 + ρ) ≥ ½ if both are
+        one common part plus something of their own each; NaN where they are equal or nothing is known."""
+        rest = 1 - self.correlation**2
+        return (1 - max(self.b_on_a, self.a_on_b)) / rest if rest > 1e-9 else math.nan
+
+
+def likeness(source_a: Source, source_b: Source, matching: Matching) -> Likeness:
+    """Compare entries in equal places; B in A's layout and order (`MatchedSource`, `AlignedSource`)."""
+    whole = [m for m in matching.matches if m.is_comparable and m.matched_by != "tied"]
+    matrices = [m for m in whole if len(m.shape_a) >= 2 and min(m.shape_a[0], m.num_compared // m.shape_a[0]) >= 4]
+    slopes, samples = [], []
+    for match in matrices:
+        x, y = _pair(source_a, source_b, match)
+        aa, bb, ab = float(x @ x), float(y @ y), float(x @ y)
+        if aa > 0 and bb > 0:
+            slopes.append((ab / aa, ab / bb, ab / math.sqrt(aa * bb)))
+    picked = np.unique(np.linspace(0, len(matrices) - 1, min(len(matrices), MAX_MATRICES)).astype(int))
+    for index in picked if matrices else ():
+        samples.append(_corner(source_a, source_b, matrices[index]))
+    medians = np.median(slopes, axis=0) if slopes else (math.nan,) * 3
+    return Likeness(
+        float(medians[2]),
+        float(medians[0]),
+        float(medians[1]),
+        _learnt(source_a, source_b, [m for m in whole if len(m.shape_a) == 1 and m.shape_a[0] >= 8]),
+        _permutation_p(samples),
+        len(slopes),
+    )
+
+
+def _pair(source_a: Source, source_b: Source, match: Match) -> tuple[np.ndarray, np.ndarray]:
+    """At most a million entries of both, flat, in float64: whole rows, evenly over the matrix."""
+    count = match.compared_shape[0] if match.compared_shape else 1
+    width = max(match.num_compared // max(count, 1), 1)
+    rows = min(count, max((1 << 20) // width, 1))
+    starts = np.unique(np.linspace(0, count - rows, 1 if rows == count else 4).astype(int)) if count else [0]
+    step = rows if rows == count else max(rows // 4, 1)
+    x, y = [], []
+    for start in starts:
+        x.append(np.asarray(rows_of_a(source_a, match, int(start), int(start) + step)).reshape(-1))
+        y.append(np.asarray(source_b.read_rows(match.name_a, int(start), int(start) + step)).reshape(-1))
+    pair = [np.concatenate(each).astype(np.float64) for each in (x, y)]
+    finite = np.isfinite(pair[0]) & np.isfinite(pair[1])
+    return pair[0][finite], pair[1][finite]
+
+
+def _corner(source_a: Source, source_b: Source, match: Match) -> tuple[np.ndarray, np.ndarray]:
+    """(SIDE, SIDE) at most of both, the same rows and columns, evenly over the matrix."""
+    count = match.compared_shape[0]
+    rows = np.unique(np.linspace(0, count - 1, min(SIDE, count)).astype(int))
+    x = np.stack([np.asarray(rows_of_a(source_a, match, int(r), int(r) + 1)).reshape(-1) for r in rows])
+    y = np.stack([np.asarray(source_b.read_rows(match.name_a, int(r), int(r) + 1)).reshape(-1) for r in rows])
+    columns = np.unique(np.linspace(0, x.shape[1] - 1, min(SIDE, x.shape[1])).astype(int))
+    return tuple(np.nan_to_num(each[:, columns].astype(np.float64)) for each in (x, y))
+
+
+def _permutation_p(samples: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """How often rows and columns in random order correlate as well, of PERMUTATIONS + 1."""
+    standard = []
+    for x, y in samples:
+        x, y = x - x.mean(), y - y.mean()
+        scale = np.linalg.norm(x) * np.linalg.norm(y)
+        if scale > 0:
+            standard.append((x, y / scale))
+    if not standard:
+        return math.nan
+    random, found = np.random.default_rng(0), sum(float((x * y).sum()) for x, y in standard)
+    at_least = 0
+    for _ in range(PERMUTATIONS):
+        drawn = 0.0
+        for x, y in standard:
+            rows, columns = random.permutation(len(y)), random.permutation(y.shape[1])
+            drawn += float((x * y[rows][:, columns]).sum())
+        at_least += drawn >= found
+    return (1 + at_least) / (1 + PERMUTATIONS)
+
+
+def _learnt(source_a: Source, source_b: Source, vectors: list[Match]) -> float:
+    """Correlation over all vectors of their deviations from their own medians."""
+    x, y = [], []
+    for match in vectors:
+        a = np.asarray(source_a.read(match.name_a)).astype(np.float64)
+        b = np.asarray(source_b.read(match.name_a)).astype(np.float64)
+        if len(a) == len(b) and np.isfinite(a).all() and np.isfinite(b).all():
+            x.append(a - np.median(a))
+            y.append(b - np.median(b))
+    if not x:
+        return math.nan
+    x, y = np.concatenate(x), np.concatenate(y)
+    if min(x.std(), y.std()) < VARIED:
+        return math.nan
+    return correlation(x, y)
