@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from threadpoolctl import threadpool_limits
 
 from engine.folding import matrix_shape
 from engine.naming import role_title
@@ -79,7 +80,8 @@ def _at_once(selection: Selection) -> tuple[StoredSpectrum | None, Squares | Non
 def _measured(fingerprint: str, tensor: str, _selection: Selection) -> tuple[StoredSpectrum, Squares | None]:
     from engine.spectra.reading import measure_spectrum
 
-    reading = measure_spectrum(_selection.source, _selection.info)
+    with threadpool_limits(1, user_api="blas"):  # more threads would only wait for each other on a busy machine
+        reading = measure_spectrum(_selection.source, _selection.info)
     shape, singular = matrix_shape(_selection.info.shape), reading.singular
     if singular is None:
         return StoredSpectrum(*shape, np.zeros(0), np.zeros(0), False, reading.problem, reading.values), None

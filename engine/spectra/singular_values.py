@@ -80,6 +80,8 @@ def _eigenvalues(lower: np.ndarray) -> np.ndarray:
 
     Raises: MeasureError if QL does not converge.
     """
+    if len(lower) == 1:
+        return lower[0]
     if lower.dtype == np.float64:
         tridiagonal, iterate = lapack.dsytrd, lapack.dsterf
     else:
