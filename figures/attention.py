@@ -58,7 +58,7 @@ def norm_bars(norms: Mapping[str, np.ndarray], selected: int | None = None) -> a
                 scale=alt.Scale(domain=order, range=[PART_COLOURS.get(part, QUIET_COLOUR) for part in order]),
                 legend=alt.Legend(title=None, orient="top"),
             ),
-            opacity=alt.condition("datum.is_selected", alt.value(1.0), alt.value(0.35)),
+            opacity=alt.condition("datum.is_selected", alt.value(1.0), alt.value(0.4)),
             tooltip=[alt.Tooltip("head:O"), alt.Tooltip("part:N"), alt.Tooltip("norm:Q", format=".6~g")],
         )
         .properties(height=260)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from engine.attention import circuits
 from engine.attention.blocks import PARTS
@@ -85,10 +88,13 @@ HEAD_NUMBERS: dict[str, HeadNumber] = {row.name: row for row in _rows()}
 """Every number, by name, in reading order."""
 
 
-def circuit_singular_values(weights: HeadWeights, circuit: str, head: int) -> np.ndarray | None:
-    """Singular values of a head's "qk" or "ov" circuit, falling; None for "ov" where there is no output matrix."""
-    left, right = circuit_factors(weights, circuit, head)
-    return None if left is None else circuits.product_singular_values(left, right)
+def circuit_singular_values(weights: HeadWeights, circuit: str) -> list[np.ndarray]:
+    """Singular values of every head's "qk" or "ov" circuit, falling; [] for "ov" where there is no output matrix."""
+    if circuit == "ov" and weights.heads.block.tensor("output") is None:
+        return []
+    triangles = _Triangles(weights)
+    with _small_products():
+        return [triangles.singular_values(circuit, head) for head in range(weights.heads.num_heads)]
 
 
 def circuit_factors(weights: HeadWeights, circuit: str, head: int) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
@@ -105,19 +111,53 @@ def head_numbers(weights: HeadWeights) -> dict[str, np.ndarray]:
     Returns: name of `HEAD_NUMBERS` -> (heads,) float64; NaN where it is undefined (no output matrix, zero weights, an
         entry that is not finite). Heads that share keys and values have the same key and value norms.
     """
+    with _small_products():
+        return _head_numbers(weights)
+
+
+def _head_numbers(weights: HeadWeights) -> dict[str, np.ndarray]:
     columns = {name: np.full(weights.heads.num_heads, np.nan) for name in HEAD_NUMBERS}
+    triangles = _Triangles(weights)
     for head in range(weights.heads.num_heads):
-        subjects = _subjects(weights, head)
+        subjects = {part: weights.matrix(part, head) for part in PARTS}
+        has_output = subjects["output"] is not None
+        subjects["qk"] = triangles.singular_values("qk", head)
+        subjects["ov"] = triangles.singular_values("ov", head) if has_output else None
         for name, number in HEAD_NUMBERS.items():
             if number.function is not None and subjects[number.subject] is not None:
                 columns[name][head] = number.function(subjects[number.subject])
-        if subjects["output"] is not None:
+        if has_output:
             columns["copying"][head] = circuits.copying(subjects["value"], subjects["output"])
     return columns
 
 
-def _subjects(weights: HeadWeights, head: int) -> dict[str, np.ndarray | None]:
-    subjects = {part: weights.matrix(part, head) for part in PARTS}
-    for circuit in ("qk", "ov"):
-        subjects[circuit] = circuit_singular_values(weights, circuit, head)
-    return subjects
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextlib.contextmanager
+def _small_products() -> Iterator[None]:
+    """One thread of BLAS: heads are too small to gain from more, and lose tenfold where cores are busy.
+
+    The limit belongs to the whole process, so those who set it take turns: else one could restore the other's.
+    """
+    with _ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"):
+        yield
+
+
+class _Triangles:
+    """The triangles of the parts of an attention's heads; of shared keys and values each is made once."""
+
+    def __init__(self, weights: HeadWeights) -> None:
+        self._weights = weights
+        self._known: dict[tuple[str, int], np.ndarray] = {}
+
+    def singular_values(self, circuit: str, head: int) -> np.ndarray:
+        first, second = ("query", "key") if circuit == "qk" else ("output", "value")
+        return circuits.joined_singular_values(self._of(first, head), self._of(second, head))
+
+    def _of(self, part: str, head: int) -> np.ndarray:
+        key = part, self._weights.heads.kv_head(head) if part in ("key", "value") else head
+        if key not in self._known:
+            matrix = self._weights.matrix(part, head)
+            self._known[key] = circuits.triangle(matrix if part == "output" else matrix.T)
+        return self._known[key]

@@ -107,7 +107,7 @@ def _lines(choice: Choice, table: HeadTable | None, numbers: dict[str, np.ndarra
         own = float(numbers[name][choice.head])
         everyone = numbers[name] if table is None else table.column(name, len(choice.blocks)).ravel()
         everyone = everyone[np.isfinite(everyone)]
-        share = float((everyone < own).sum() / max(1, everyone.size - 1)) if np.isfinite(own) else None
+        share = round((everyone < own).sum() / max(1, everyone.size - 1), 2) if np.isfinite(own) else None
         median = float(np.median(everyone)) if everyone.size else np.nan
         lines.append((HEAD_NUMBERS[name].title, number_text(own), number_text(median), share))
     return pd.DataFrame(lines, columns=["number", "this head", "median", "higher than"])

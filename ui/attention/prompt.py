@@ -122,7 +122,7 @@ def _one_map(choice: Choice, run: PromptRun, place: tuple[str, int], colours: tu
         value_kind="share",
         bar=bar_texts(scale, 3, span),
         bar_span=span,
-        bar_title="share of its attention",
+        bar_title="attention",
     )
     mosaic(picture, key="attention_map")
     shares = [

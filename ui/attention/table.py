@@ -84,9 +84,7 @@ def circuit_curves(
     uri: str, fingerprint: str, path: str, asked: str, circuit: str, _choice: Choice
 ) -> list[np.ndarray]:
     """Singular values of one circuit of every head of the chosen attention; [] without an output matrix."""
-    weights = HeadWeights(_choice.selection.source, _choice.heads)
-    curves = [circuit_singular_values(weights, circuit, head) for head in range(_choice.heads.num_heads)]
-    return [] if curves[0] is None else curves
+    return circuit_singular_values(HeadWeights(_choice.selection.source, _choice.heads), circuit)
 
 
 def curves_of(choice: Choice, circuit: str) -> list[np.ndarray]:

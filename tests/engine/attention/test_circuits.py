@@ -30,6 +30,18 @@ def test_singular_values_from_the_factors_are_those_of_the_product(rows, width, 
     np.testing.assert_allclose(ours[: len(theirs)], theirs, atol=1e-10 * theirs[0])
 
 
+@pytest.mark.parametrize("condition", [1.0, 1e2, 1e4, 1e8, np.inf])
+def test_factors_of_any_condition_lose_no_accuracy(condition):
+    rng = np.random.default_rng(0)
+    basis, turn = np.linalg.qr(rng.normal(size=(40, 6)))[0], np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    left = basis * np.geomspace(1, 1 / min(condition, 1e300), 6) @ turn
+    if condition == np.inf:
+        left[:, 3] = left[:, 1]
+    right = rng.normal(size=(6, 30))
+    theirs = np.linalg.svd(left @ right, compute_uv=False)[:6]
+    np.testing.assert_allclose(circuits.product_singular_values(left, right), theirs, atol=1e-12 * theirs[0])
+
+
 def test_circuits_of_a_real_model_agree_with_numpy(minilm_path):
     source = engine.sources.open(minilm_path)
     block = attention_blocks(source.infos())[2]
@@ -40,7 +52,7 @@ def test_circuits_of_a_real_model_agree_with_numpy(minilm_path):
             left, right = circuit_factors(weights, circuit, head)
             theirs = np.linalg.svd(left @ right, compute_uv=False)
             np.testing.assert_allclose(
-                circuit_singular_values(weights, circuit, head), theirs[:32], atol=1e-10 * theirs[0]
+                circuit_singular_values(weights, circuit)[head], theirs[:32], atol=1e-10 * theirs[0]
             )
             assert theirs[32] < 1e-12 * theirs[0]  # the rank is the head's width
             assert numbers[f"{circuit}_spectral"][head] == pytest.approx(theirs[0], rel=1e-10)
