@@ -14,6 +14,7 @@ from storage.measures import Measures
 from storage.models import Models
 from storage.query import Queries
 from storage.readings import Readings
+from storage.sessions import Sessions
 from storage.spectra import Spectra
 from storage.tables import Tables
 
@@ -22,7 +23,7 @@ PATIENCE_S = 10.0
 shorter than a person waits before a dead page."""
 
 
-class Store(Locations, Models, Readings, Spectra, Health, Comparisons, Experiments, Queries, Tables):
+class Store(Locations, Models, Readings, Spectra, Health, Comparisons, Experiments, Sessions, Queries, Tables):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
     The file is made, or upgraded after a backup copy, when it is first used.
