@@ -78,11 +78,11 @@ def derivation_hints(source_a: Source, ordered_b: Source, matching: Matching, nu
 def no_evidence(source_a: Source, ordered_b: Source, matching: Matching) -> dict[str, tuple[float, str]]:
     """What unrelated models share as well: name -> (value, what unrelated models of one architecture reach)."""
     deviations, spectra = [], []
-    for match in _picked(matching, 64):
-        x, y = _rows(source_a, ordered_b, match, 256)
+    for match in _picked(matching, 32):
+        x, y = _rows(source_a, ordered_b, match, 128)
         if x.std() > 0 and y.std() > 0:
             deviations.append((math.log(x.std()), math.log(y.std())))
-            if len(spectra) < MAX_MATRICES and min(x.shape) >= 16:
+            if len(spectra) < 4 and min(x.shape) >= 16:
                 spectra.append(_spectra_likeness(x, y))
     sigma = np.corrcoef(np.array(deviations).T)[0, 1] if len(deviations) >= 4 else math.nan
     return {

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.compare.difference import Difference, DifferenceSum
 from engine.compare.matching import Match, Matching
 from engine.compare.samples import correlation
-from engine.compare.views import rows_of_a
+from engine.compare.views import PIECE_BYTES, rows_of_a
 from engine.sources.base import Source
 
 MAX_MATRICES, SIDE, PERMUTATIONS = 16, 64, 999
@@ -52,10 +53,10 @@ def likeness(source_a: Source, source_b: Source, matching: Matching) -> Likeness
     matrices = [m for m in whole if len(m.shape_a) >= 2 and min(m.shape_a[0], m.num_compared // m.shape_a[0]) >= 4]
     slopes, samples = [], []
     for match in matrices:
-        x, y = _pair(source_a, source_b, match)
-        aa, bb, ab = float(x @ x), float(y @ y), float(x @ y)
-        if aa > 0 and bb > 0:
-            slopes.append((ab / aa, ab / bb, ab / math.sqrt(aa * bb)))
+        found = _sums(source_a, source_b, match)
+        if found.l2_a > 0 and found.l2_b > 0:
+            cosine, ratio = found.product / found.l2_a / found.l2_b, found.l2_b / found.l2_a
+            slopes.append((cosine * ratio, cosine / ratio, cosine))
     picked = np.unique(np.linspace(0, len(matrices) - 1, min(len(matrices), MAX_MATRICES)).astype(int))
     for index in picked if matrices else ():
         samples.append(_corner(source_a, source_b, matrices[index]))
@@ -70,28 +71,27 @@ def likeness(source_a: Source, source_b: Source, matching: Matching) -> Likeness
     )
 
 
-def _pair(source_a: Source, source_b: Source, match: Match) -> tuple[np.ndarray, np.ndarray]:
-    """At most a million entries of both, flat, in float64: whole rows, evenly over the matrix."""
-    count = match.compared_shape[0] if match.compared_shape else 1
-    width = max(match.num_compared // max(count, 1), 1)
-    rows = min(count, max((1 << 20) // width, 1))
-    starts = np.unique(np.linspace(0, count - rows, 1 if rows == count else 4).astype(int)) if count else [0]
-    step = rows if rows == count else max(rows // 4, 1)
-    x, y = [], []
-    for start in starts:
-        x.append(np.asarray(rows_of_a(source_a, match, int(start), int(start) + step)).reshape(-1))
-        y.append(np.asarray(source_b.read_rows(match.name_a, int(start), int(start) + step)).reshape(-1))
-    pair = [np.concatenate(each).astype(np.float64) for each in (x, y)]
-    finite = np.isfinite(pair[0]) & np.isfinite(pair[1])
-    return pair[0][finite], pair[1][finite]
+def _sums(source_a: Source, source_b: Source, match: Match) -> Difference:
+    """The norms and the product of a whole matrix, read in pieces."""
+    sums, count = DifferenceSum(), match.compared_shape[0]
+    step = max((PIECE_BYTES // 8) // max(match.num_compared // count, 1), 1)
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        b = np.asarray(source_b.read_rows(match.name_a, start, stop))
+        sums.add(np.asarray(rows_of_a(source_a, match, start, stop)).reshape(b.shape), b)
+    return sums.result(1)
 
 
 def _corner(source_a: Source, source_b: Source, match: Match) -> tuple[np.ndarray, np.ndarray]:
     """(SIDE, SIDE) at most of both, the same rows and columns, evenly over the matrix."""
     count = match.compared_shape[0]
     rows = np.unique(np.linspace(0, count - 1, min(SIDE, count)).astype(int))
-    x = np.stack([np.asarray(rows_of_a(source_a, match, int(r), int(r) + 1)).reshape(-1) for r in rows])
-    y = np.stack([np.asarray(source_b.read_rows(match.name_a, int(r), int(r) + 1)).reshape(-1) for r in rows])
+    if match.num_compared <= PIECE_BYTES // 8:
+        x, y = rows_of_a(source_a, match, 0, count), source_b.read(match.name_a)
+        x, y = (np.asarray(each).reshape(count, -1)[rows] for each in (x, y))
+    else:
+        x = np.stack([np.asarray(rows_of_a(source_a, match, int(r), int(r) + 1)).reshape(-1) for r in rows])
+        y = np.stack([np.asarray(source_b.read_rows(match.name_a, int(r), int(r) + 1)).reshape(-1) for r in rows])
     columns = np.unique(np.linspace(0, x.shape[1] - 1, min(SIDE, x.shape[1])).astype(int))
     return tuple(np.nan_to_num(each[:, columns].astype(np.float64)) for each in (x, y))
 
