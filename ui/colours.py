@@ -26,6 +26,13 @@ class Colours:
 
 def colour_controls(selection: Selection) -> Colours:
     """Colour map, scale and limits for a tensor, in one row, bound to `?colours=`, `?scale=` and `?limits=`."""
+    name, kind, percent = chosen_colouring()
+    scale = tensor_scale(selection, kind, percent)
+    return Colours(scale, chosen_map(name, scale.limits.is_signed))
+
+
+def chosen_colouring() -> tuple[str | None, Kind, float | None]:
+    """The controls alone: the map's name or "automatic", the kind of scale, the percentile of the limits."""
     map_column, scale_column, limit_column = st.columns(3)
     with map_column:
         name = st.selectbox(
@@ -56,8 +63,7 @@ def colour_controls(selection: Selection) -> Colours:
             help="The percentile that gets the end colour. Larger magnitudes keep that colour; none is hidden. "
             "Ranks always span everything.",
         )
-    scale = tensor_scale(selection, kind or "linear", chosen_percent(limit))
-    return Colours(scale, chosen_map(name, scale.limits.is_signed))
+    return name, kind or "linear", chosen_percent(limit)
 
 
 def chosen_percent(limit: str | None) -> float | None:

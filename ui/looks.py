@@ -69,11 +69,12 @@ LOOKS: dict[str, Callable[[Selection], None]] = {
 
 def show_look(selection: Selection) -> None:
     """The switch between the looks, and the one that is chosen."""
-    if st.session_state.get(KEY) not in LOOKS:
-        st.session_state[KEY] = TENSOR  # at first, and from a bad URL
+    if st.session_state.get(KEY, TENSOR) not in LOOKS:
+        st.session_state[KEY] = TENSOR  # from a bad URL
     chosen = st.segmented_control(
         "Look at",
         list(LOOKS),
+        default=TENSOR,
         required=True,
         key=KEY,
         bind="query-params",

@@ -54,9 +54,14 @@ def _stamp(path: Path) -> tuple:
     return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
 
 
-def pick_model(*, label: str = "Model") -> Location | None:
-    """The model picker, bound to `?model=`; None (with an empty state drawn) when there is no model at all."""
-    known = {location.name: location for location in locations(store())}
+def pick_model(
+    *, label: str = "Model", key: str = "model", among: list[str] | None = None, default: str = ""
+) -> Location | None:
+    """A model picker, bound to `?model=` or to another key; None (with an empty state drawn) when there is no model.
+
+    Args: among: the names on offer; None for all. default: what is chosen at first; the first one if it is not there.
+    """
+    known = {location.name: location for location in locations(store()) if among is None or location.name in among}
     if not known:
         st.info(
             "There is no model here yet. Add one in the Zoo: a path, an upload, or a folder to scan.",
@@ -64,7 +69,8 @@ def pick_model(*, label: str = "Model") -> Location | None:
         )
         st.page_link("pages/1_Zoo.py", label="Open the Zoo", icon=":material/inventory_2:")
         return None
-    name = _bound_selectbox(label, list(known), key="model", default=next(iter(known)), what="model")
+    first = default if default in known else next(iter(known))
+    name = _bound_selectbox(label, list(known), key=key, default=first, what="model")
     return known[name]
 
 

@@ -153,13 +153,17 @@ def opened_pair(uri_a: str, uri_b: str) -> Iterator[tuple[Source, Source]]:
     Raises: SourceError if one cannot be opened, or an adapter does not fit the other.
     """
     with engine.sources.open(uri_a) as a, engine.sources.open(uri_b) as b:
-        are_adapters = is_adapter(a), is_adapter(b)
-        if are_adapters == (False, True):
-            yield a, merge_adapter(a, b)
-        elif are_adapters == (True, False):
-            yield merge_adapter(b, a), b
-        else:
-            yield a, b
+        yield laid_over(a, b)
+
+
+def laid_over(a: Source, b: Source) -> tuple[Source, Source]:
+    """Both as they are, but a LoRA adapter merged onto the other one. Raises: SourceError if it does not fit."""
+    are_adapters = is_adapter(a), is_adapter(b)
+    if are_adapters == (False, True):
+        return a, merge_adapter(a, b)
+    if are_adapters == (True, False):
+        return merge_adapter(b, a), b
+    return a, b
 
 
 def _rows(
