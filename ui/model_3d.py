@@ -179,9 +179,18 @@ def _legend(scale: ColourScale, name: str, raised: TileValues, coloured: TileVal
 def _links(selection: Selection, raised: TileValues, coloured: TileValues) -> None:
     """To the selected tensor, flat and in three dimensions, and the numbers behind the blocks."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Open in Heatmap", key="city-heatmap", icon=":material/grid_on:"):
-            st.session_state["look"] = None
-            st.switch_page("pages/3_Heatmap.py")
+        parameters = {key: st.query_params[key] for key in ("colours", "scale") if key in st.query_params}
+        st.page_link(
+            "pages/3_Heatmap.py",
+            label="Open in Heatmap",
+            icon=":material/grid_on:",
+            query_params={
+                **parameters,
+                "model": selection.location.name,
+                "tensor": selection.info.name,
+                "look": "Tensor",
+            },
+        )
         st.button("Open in 3D", key="city-tensor", icon=":material/landscape:", on_click=_open_in_3d)
         st.download_button(
             "CSV",
