@@ -32,6 +32,9 @@ def page_setup(title: str, icon: str, subtitle: str = "") -> None:
     st.title(title, anchor=False, icon=icon)
     if subtitle:
         st.caption(subtitle)
+    from ui.session_panel import save_offer  # here, because what it draws needs this module
+
+    save_offer(title)
 
 
 @contextmanager
