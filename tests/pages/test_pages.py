@@ -6,7 +6,15 @@ import pytest
 from engine.measures.registry import MEASURES
 from storage.store import Store
 
-PAGES = [None, "pages/1_Zoo.py", "pages/2_Chat.py", "pages/3_Heatmap.py", "pages/11_SQL.py"]
+PAGES = [
+    None,
+    "pages/1_Zoo.py",
+    "pages/2_Chat.py",
+    "pages/3_Heatmap.py",
+    "pages/4_3D_Weights.py",
+    "pages/5_Compare.py",
+    "pages/11_SQL.py",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
