@@ -95,9 +95,12 @@ class Comparisons:
 
     _database: Database
 
-    def save_comparison(self, model_a: str, model_b: str, record: ComparisonRecord) -> None:
+    def save_comparison(
+        self, model_a: str, model_b: str, record: ComparisonRecord, lineage: LineageRecord | None = None
+    ) -> None:
         """Store a comparison in one transaction, in place of an earlier one of the same two models.
 
+        Args: lineage: what was found of it, if somebody looked; without it, what was found before stays.
         Raises: StorageError if one of them is not in the database; then nothing was written.
         """
         tables = _rows(record)
@@ -126,6 +129,8 @@ class Comparisons:
                     keys,
                 )
                 connection.unregister("incoming")
+            if lineage is not None:
+                _put_lineage(connection, keys, lineage)
 
     def comparisons(self, model: str | None = None) -> list[ComparisonSummary]:
         """The stored comparisons, of one model (on either side) or all, the latest first."""
@@ -185,23 +190,8 @@ class Comparisons:
 
         Raises: StorageError if one of them is not in the database.
         """
-        numbers = [_plain(value) for value in (record.agreement, record.p_value, record.effect_size)]
         with self._database.writing() as connection:
-            keys = _keys(connection, model_a, model_b)
-            connection.execute("DELETE FROM lineage WHERE model_a = ? AND model_b = ?", keys)
-            connection.execute(
-                "INSERT INTO lineage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    *keys,
-                    record.version,
-                    record.verdict,
-                    *numbers,
-                    record.words,
-                    json.dumps(_plain(record.evidence), allow_nan=False),
-                    datetime.now(UTC).replace(tzinfo=None),
-                    record.elapsed_s,
-                ],
-            )
+            _put_lineage(connection, _keys(connection, model_a, model_b), record)
 
     def lineage(self, model_a: str, model_b: str) -> LineageRecord | None:
         """What was found of the lineage of A and B; None if nobody looked."""
@@ -225,6 +215,23 @@ def _keys(connection: duckdb.DuckDBPyConnection, model_a: str, model_b: str) -> 
         if key is None:
             raise StorageError(f"The model {model} is not in the database.", "Measure it first.")
     return keys
+
+
+def _put_lineage(connection: duckdb.DuckDBPyConnection, keys: list[int], record: LineageRecord) -> None:
+    connection.execute("DELETE FROM lineage WHERE model_a = ? AND model_b = ?", keys)
+    connection.execute(
+        "INSERT INTO lineage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            *keys,
+            record.version,
+            record.verdict,
+            *(_plain(value) for value in (record.agreement, record.p_value, record.effect_size)),
+            record.words,
+            json.dumps(_plain(record.evidence), allow_nan=False),
+            datetime.now(UTC).replace(tzinfo=None),
+            record.elapsed_s,
+        ],
+    )
 
 
 def _rows(record: ComparisonRecord) -> dict[str, pa.Table]:

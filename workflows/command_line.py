@@ -117,6 +117,7 @@ def _add_compare(commands, shared) -> None:
         "--against", choices=("first", "previous"), default="first", help="compare each version with (%(default)s)"
     )
     command.add_argument("--tolerance", type=float, metavar="X", help="|Δ| up to which a weight counts as unchanged")
+    command.add_argument("--no-lineage", action="store_true", help="do not judge whether one comes from the other")
     command.add_argument("--tensors", action="store_true", help="also a table of the tensors, the most changed first")
     command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
     command.add_argument("--quiet", action="store_true", help="no progress bar")

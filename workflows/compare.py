@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import engine.sources
+from engine.compare import lineage
 from engine.compare.comparison import ComparisonSettings, TensorComparison, compare_one
 from engine.compare.delta_spectrum import DeltaSpectrum
 from engine.compare.difference import Difference
@@ -21,7 +22,7 @@ from engine.compare.matching import Match, Matching, match_tensors
 from engine.compare.summary import summary
 from engine.errors import SourceError
 from engine.sources.base import Source
-from storage.comparisons import ComparisonRecord
+from storage.comparisons import ComparisonRecord, LineageRecord
 from storage.store import Store
 from workflows.extract import ExtractSettings, extract
 from workflows.locations import location
@@ -34,9 +35,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class CompareSettings:
-    """How to compare two checkpoints: `comparison` says how each pair of tensors is compared."""
+    """How to compare two checkpoints.
+
+    Attributes:
+        comparison: how each pair of tensors is compared. with_lineage: also judge whether one comes from the other.
+    """
 
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
+    with_lineage: bool = True
 
     @property
     def hash(self) -> str:
@@ -53,6 +59,7 @@ class CompareOutcome:
         name_a, name_b: the locations'. hash_a, hash_b: the models' identities, by which the store finds the rows.
         was_stored: True if the database had it already and nothing was compared.
         num_tensors: pairs of tensors. sentences: what changed, in words. notes: what was ambiguous.
+        verdict, lineage: whether one comes from the other, in a word and in words; "" if nobody looked.
         num_resumed: pairs taken from an earlier, unfinished run. elapsed_s: how long it took.
     """
 
@@ -64,6 +71,8 @@ class CompareOutcome:
     num_tensors: int
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
+    verdict: str
+    lineage: str
     num_resumed: int
     elapsed_s: float
 
@@ -90,8 +99,7 @@ def compare(
     settings, report = settings or CompareSettings(), report or Report()
     measuring = ExtractSettings(threads=settings.comparison.threads)
     a, b = (extract(name, store=store, run=run, settings=measuring, report=report) for name in (name_a, name_b))
-    stored = store.comparison(a.content_hash, b.content_hash)
-    num_resumed, was_stored = 0, stored is not None and stored.settings_hash == settings.hash
+    num_resumed, was_stored = 0, _is_stored(store, a.content_hash, b.content_hash, settings)
     if not was_stored:
         with opened_pair(*(location(store, each.name).uri for each in (a, b))) as (source_a, source_b):
             fingerprints = source_a.fingerprint, source_b.fingerprint
@@ -99,6 +107,7 @@ def compare(
             matching = match_tensors(source_a, source_b)
             finished = run and _Finished(run.checkpoints, (a.content_hash, b.content_hash, settings.hash))
             rows, num_resumed = _rows(source_a, source_b, matching, settings, finished, report)
+            judged = _lineage(source_a, source_b, matching, report) if settings.with_lineage else None
             if (source_a.fingerprint, source_b.fingerprint) != fingerprints:
                 raise SourceError("A checkpoint changed while it was being compared; nothing was stored.", "Try again.")
         Meter(report, "storing")
@@ -111,10 +120,11 @@ def compare(
             settings.hash,
             time.monotonic() - begin_s,
         )
-        store.save_comparison(a.content_hash, b.content_hash, record)
+        store.save_comparison(a.content_hash, b.content_hash, record, judged)
         if finished:
             finished.clear()
-        stored = store.comparison(a.content_hash, b.content_hash)
+    stored = store.comparison(a.content_hash, b.content_hash)
+    kept = store.lineage(a.content_hash, b.content_hash)
     return CompareOutcome(
         a.name,
         b.name,
@@ -124,6 +134,8 @@ def compare(
         int(store.comparison_stats(a.content_hash, b.content_hash)["matched_by"].notna().sum()),
         stored.sentences,
         stored.notes,
+        kept.verdict if kept else "",
+        kept.words if kept else "",
         num_resumed,
         time.monotonic() - begin_s,
     )
@@ -164,6 +176,30 @@ def laid_over(a: Source, b: Source) -> tuple[Source, Source]:
     if are_adapters == (True, False):
         return merge_adapter(b, a), b
     return a, b
+
+
+def _is_stored(store: Store, hash_a: str, hash_b: str, settings: CompareSettings) -> bool:
+    """Whether the store has all that would be found, taken in the same way."""
+    stored = store.comparison(hash_a, hash_b)
+    if stored is None or stored.settings_hash != settings.hash:
+        return False
+    judged = store.lineage(hash_a, hash_b)
+    return not settings.with_lineage or (judged is not None and judged.version == lineage.VERSION)
+
+
+def _lineage(a: Source, b: Source, matching: Matching, report: Report) -> LineageRecord:
+    begin_s, meter = time.monotonic(), Meter(report, "judging lineage")
+    found = lineage.lineage(a, b, matching, lambda _: meter.say())
+    return LineageRecord(
+        found.verdict,
+        found.agreement.share,
+        found.p_value,
+        found.effect_size,
+        found.words,
+        found.evidence,
+        lineage.VERSION,
+        time.monotonic() - begin_s,
+    )
 
 
 def _rows(

@@ -31,7 +31,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """Of one matrix: share of equal entries, of new zeros, distinct values in a row of B against A, and so on."""
+    """Of one matrix: share of equal entries, of new zeros, distinct values other than 0 in rows of B against A, …"""
 
     equal: float
     new_zeros: float
@@ -58,12 +58,12 @@ def derivation_hints(source_a: Source, ordered_b: Source, matching: Matching, nu
     distinct = float(np.median([each.distinct for each in changed]))
     if blocks:
         hints.append(Hint("quantised", f"B is stored as {', '.join(blocks)}."))
-    elif zeros > 0.05:
-        hints.append(Hint("pruned", f"{zeros:.0%} of the entries are zero in B and not in A."))
     elif all(each.is_bfloat16 for each in changed):
         hints.append(Hint("rounded", "B is A rounded to bfloat16, entry by entry."))
     elif distinct < 0.6:
         hints.append(Hint("quantised", f"A row of B has {distinct:.0%} of the distinct values of A's: a coarse grid."))
+    elif zeros > 0.05:
+        hints.append(Hint("pruned", f"{zeros:.0%} of the entries are zero in B and not in A."))
     else:
         ranked = [each for each in changed if each.full_rank >= 16]
         low = [each for each in ranked if 0 < each.low_rank <= each.full_rank // 8]
@@ -125,7 +125,8 @@ def _facts(source_a: Source, ordered_b: Source, match: Match) -> _Facts | None:
     if 16 <= full <= LARGEST_SIDE and np.any(delta):
         low = spectrum_of_gram(delta.T @ delta if delta.shape[1] <= delta.shape[0] else delta @ delta.T).rank_99
     rows = np.unique(np.linspace(0, len(x) - 1, 8).astype(int))
-    counts = [(len(np.unique(y[row])), len(np.unique(x[row]))) for row in rows]
+    kept = [y[row] != 0 for row in rows]
+    counts = [(len(np.unique(y[r][k])), len(np.unique(x[r][k]))) for r, k in zip(rows, kept, strict=True)]
     rounded = x.astype(np.float32).astype(ml_dtypes.bfloat16).astype(np.float64)
     return _Facts(
         equal=float((delta == 0).mean()),

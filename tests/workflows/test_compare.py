@@ -35,8 +35,16 @@ def test_a_comparison_measures_both_and_is_stored(store, versions):
     frame = store.comparison_stats("v0", "v1")
     assert frame["num_changed"].tolist() == [0, 384, 0, 0]
     assert {model.name for model in store.models()} == {"v0", "v1"}
+    assert outcome.verdict == "derived" and store.lineage("v0", "v1").words == outcome.lineage
     again = compare(*versions[:2], store=store)
-    assert again.was_stored and again.sentences == outcome.sentences
+    assert again.was_stored and again.sentences == outcome.sentences and again.lineage == outcome.lineage
+
+
+def test_lineage_is_judged_only_where_it_is_wanted(store, versions):
+    assert compare(*versions[:2], store=store, settings=CompareSettings(with_lineage=False)).verdict == ""
+    assert store.lineage("v0", "v1") is None
+    assert compare(*versions[:2], store=store).verdict == "derived"
+    assert compare(*versions[:2], store=store, settings=CompareSettings(with_lineage=False)).was_stored
 
 
 def test_other_settings_compare_again(store, versions):
@@ -81,7 +89,7 @@ def test_a_damaged_line_of_a_stopped_comparison_is_compared_again(store, version
     run = RunFolder.create(data / "runs", "compare", {})
 
     def stop(progress) -> None:
-        if progress.phase == "storing" and run.checkpoints.joinpath("x").parent.glob("*.jsonl"):
+        if progress.phase == "storing":
             files = list(run.checkpoints.glob("*.jsonl"))
             if files:
                 files[0].write_text(files[0].read_text()[:-40])

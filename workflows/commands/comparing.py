@@ -87,8 +87,10 @@ def _start_jobs(arguments: argparse.Namespace) -> int:
     from workflows.jobs import Jobs
     from workflows.locations import resolve
 
-    if arguments.threads or arguments.tolerance is not None:
-        raise JobError("A job in the background takes no --threads and no --tolerance.", "Compare in the foreground.")
+    if arguments.threads or arguments.tolerance is not None or arguments.no_lineage:
+        raise JobError(
+            "A job in the background takes no --threads, --tolerance or --no-lineage.", "Compare in the foreground."
+        )
     store, board = Store(arguments.data), Jobs(arguments.data)
     known = [resolve(store, model) for model in arguments.models]
     before = known[:-1] if arguments.against == "previous" else [known[0]] * (len(known) - 1)
@@ -104,10 +106,11 @@ def _settings(arguments: argparse.Namespace):
     from workflows.compare import CompareSettings
 
     tolerance = TOLERANCE if arguments.tolerance is None else arguments.tolerance
-    return CompareSettings(ComparisonSettings(tolerance=tolerance, threads=arguments.threads))
+    comparison = ComparisonSettings(tolerance=tolerance, threads=arguments.threads)
+    return CompareSettings(comparison, with_lineage=not arguments.no_lineage)
 
 
 def _words(outcome: dict) -> str:
     head = f"{outcome['name_a']} → {outcome['name_b']}: {outcome['num_tensors']:,} pairs of tensors"
     head += ", stored already." if outcome["was_stored"] else f" in {duration_text(outcome['elapsed_s'])}."
-    return "\n  ".join([head, *outcome["sentences"]])
+    return "\n  ".join([head, *outcome["sentences"], *filter(None, [outcome["lineage"]])])
