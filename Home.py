@@ -17,6 +17,7 @@ with user_errors():
             "Then decide what to trust, what to compare and what to compress, with the evidence in front of you."
         )
         st.page_link("pages/3_Heatmap.py", label="Look at a tensor", icon=":material/grid_on:")
+        st.page_link("pages/5_Compare.py", label="Compare two models", icon=":material/compare_arrows:")
         st.page_link("pages/2_Chat.py", label="Run a model", icon=":material/chat:")
         st.page_link("pages/1_Zoo.py", label="Add your own model", icon=":material/inventory_2:")
         st.page_link("pages/11_SQL.py", label="Query what was measured", icon=":material/database:")
