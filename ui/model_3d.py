@@ -17,6 +17,7 @@ from ui.measure_offer import measure_offer
 from ui.panorama.filters import are_wanted
 from ui.panorama.pictures import layout_of
 from ui.selection import Selection, choose_tensor
+from ui.tensor_view import SHARED_PARAMETERS
 from ui.tile_values import PARAMETERS, TileValues, is_measured, measure_titles, tile_values
 from workflows.view_export import safe_name
 
@@ -104,16 +105,17 @@ def _height_and_camera() -> tuple[bool, str]:
             "Logarithmic heights", key="block_log", bind="query-params", help="Lifts small blocks beside large ones."
         )
     with cameras:
-        if st.session_state.get("block_camera") not in (None, *CAMERAS):
-            st.session_state["block_camera"] = None  # from a bad URL
+        if st.session_state.get("block_camera") not in CAMERAS:
+            st.session_state["block_camera"] = next(iter(CAMERAS))  # at first, and from a bad URL
         camera = st.segmented_control(
             "Seen from",
             list(CAMERAS),
+            required=True,
             key="block_camera",
             bind="query-params",
             label_visibility="collapsed",
         )
-    return bool(is_log), camera or next(iter(CAMERAS))
+    return bool(is_log), camera
 
 
 def _select(label: str, options: list[str], key: str, standard: str, words: str) -> str:
@@ -179,22 +181,17 @@ def _legend(scale: ColourScale, name: str, raised: TileValues, coloured: TileVal
 def _links(selection: Selection, raised: TileValues, coloured: TileValues) -> None:
     """To the selected tensor, flat and in three dimensions, and the numbers behind the blocks."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        parameters = {key: st.query_params[key] for key in ("colours", "scale") if key in st.query_params}
+        parameters = {key: st.query_params[key] for key in SHARED_PARAMETERS if key in st.query_params}
         st.page_link(
             "pages/3_Heatmap.py",
             label="Open in Heatmap",
             icon=":material/grid_on:",
-            query_params={
-                **parameters,
-                "model": selection.location.name,
-                "tensor": selection.info.name,
-                "look": "Tensor",
-            },
+            query_params={**parameters, "look": "Tensor"},
         )
         st.button("Open in 3D", key="city-tensor", icon=":material/landscape:", on_click=_open_in_3d)
         st.download_button(
             "CSV",
-            lambda: _table(selection, raised, coloured).to_csv(index=False).encode(),
+            lambda: city_table(selection, raised, coloured).to_csv(index=False).encode(),
             safe_name(f"{selection.location.name}.tensors", "csv"),
             "text/csv",
             key="city-csv",
@@ -205,10 +202,10 @@ def _links(selection: Selection, raised: TileValues, coloured: TileValues) -> No
 
 
 def _open_in_3d() -> None:
-    st.session_state["space"] = None  # the page's other view
+    st.session_state["space"] = "Tensor"  # the page's other view
 
 
-def _table(selection: Selection, raised: TileValues, coloured: TileValues) -> pd.DataFrame:
+def city_table(selection: Selection, raised: TileValues, coloured: TileValues) -> pd.DataFrame:
     """Every tensor with its place and both numbers, in file order."""
     infos = selection.source.infos()
     places = [place(info.name, info.shape) for info in infos]

@@ -6,11 +6,15 @@ import struct
 import numpy as np
 import pytest
 
+import engine.sources
 from engine.naming import place
 from engine.panorama import Member, panorama
 from engine.tile_colours import NAN_NUMBER, cell_numbers, group_scales
-from ui.model_3d import height_shares
+from storage.records import Location
+from ui.model_3d import city_table, height_shares
 from ui.panorama.canvas import Scene, encoded
+from ui.selection import Selection
+from ui.tile_values import BITS, PARAMETERS, tile_values
 
 
 def test_heights_are_shares_of_the_98th_percentile_of_the_magnitudes():
@@ -64,3 +68,17 @@ def test_the_canvas_gets_every_cell_as_the_number_of_its_colour():
     expected = np.concatenate([cell_numbers(grid, scales[0]).ravel() for grid in grids[:2]])
     np.testing.assert_array_equal(cells, expected)
     assert cells[2] == NAN_NUMBER
+
+
+def test_the_table_behind_the_city_has_every_tensor_with_both_numbers(write_safetensors, tmp_path):
+    arrays = {"model.layers.3.mlp.up_proj.weight": np.ones((2, 3), np.float16), "empty": np.zeros((0, 4), np.float32)}
+    path = write_safetensors(tmp_path / "m.safetensors", arrays)
+    with engine.sources.open(str(path)) as source:
+        location = Location("m", source.uri, "added", source.fingerprint, source.format, 2, 6, 12)
+        info = source.infos()[0]
+        selection = Selection(location, source, info, place(info.name, info.shape))
+        table = city_table(selection, tile_values(selection, PARAMETERS), tile_values(selection, BITS))
+    table = table.set_index("tensor")
+    assert list(table.columns) == ["stack", "layer", "role", "part", "shape", "dtype", PARAMETERS, BITS]
+    assert table.loc["model.layers.3.mlp.up_proj.weight"].tolist() == ["", 3, "ffn_in", "weight", "2x3", "F16", 6, 16]
+    assert table.loc["empty", PARAMETERS] == 0 and np.isnan(table.loc["empty", BITS])

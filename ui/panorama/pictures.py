@@ -46,6 +46,10 @@ def _stored(content_hash: str) -> dict[str, np.ndarray]:
     return store().thumbnails(content_hash)
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading every tensor once for its picture …", show_time=True)
+@st.cache_data(
+    max_entries=8,
+    show_spinner="Reading every tensor once for its picture (the first time compiles the kernels, some seconds) …",
+    show_time=True,
+)
 def _live(uri: str, fingerprint: str, _source: Source) -> dict[str, np.ndarray]:
     return {info.name: thumbnail(_source, info) for info in _source.infos()}
