@@ -81,7 +81,6 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: arguments["model"],
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Examine {arguments['name']}",
-        is_public=True,
     ),
     "compare": JobKind(
         check=_check_compare,
