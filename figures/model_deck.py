@@ -35,14 +35,14 @@ BLOCKS = "blocks"
 
 CAMERAS: dict[str, tuple[float, float]] = {
     "from the corner": (32.0, -28.0),
-    "from the front": (18.0, 0.0),
-    "from the side": (18.0, -90.0),
+    "from the front": (30.0, 0.0),
+    "from the side": (30.0, -90.0),
     "from above": (90.0, 0.0),
 }
 """Where the city is seen from: (degrees above the horizon, degrees about the vertical axis)."""
 
-EDGE = [108, 122, 137, 255]
-"""Edges of blocks on a light page, so that one in the neutral colour is seen there, too."""
+EDGES = {True: [98, 112, 128, 255], False: [108, 122, 137, 255]}
+"""Edges of blocks on a dark page and on a light one: one in a map's neutral colour is seen there, too."""
 
 PIN = [255, 94, 58]
 """Over the selected block, seen through all others: an orange that no colour map has."""
@@ -137,10 +137,13 @@ def _with_room(layout: Panorama) -> Panorama:
 
 
 def _zoom(width: float, depth: float, turn: float, pixels: int) -> float:
-    """The power of two at which the city's plan, seen from that side, is as wide as the picture."""
-    angle = math.radians(turn)
-    across = abs(width * math.cos(angle)) + abs(depth * math.sin(angle)) + 0.5
-    return math.log2(min(pixels / across, 150.0, 820.0 / (depth + MOST_HEIGHT)))
+    """The power of two at which the city fits into the picture, seen from that side.
+
+    A street that runs away from the viewer counts three quarters: nearer houses look larger, and the eye must not stand in it.
+    """
+    along, aside = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
+    across, away = width * along + depth * aside + 0.5, width * aside + depth * along
+    return math.log2(min(0.88 * pixels / max(across, 0.75 * away), 150.0, 820.0 / (depth + MOST_HEIGHT)))
 
 
 def _block(city: City, index: int, is_dark: bool) -> dict:
@@ -173,7 +176,7 @@ def _buildings(blocks: list[dict], is_dark: bool) -> pdk.Layer:
         id=BLOCKS,
         get_polygon="plan",
         get_elevation="high",
-        _sub_layer_props={"fill": {"getFillColor": "@@=fill", "getLineColor": [0, 0, 0, 255] if is_dark else EDGE}},
+        _sub_layer_props={"fill": {"getFillColor": "@@=fill", "getLineColor": EDGES[is_dark]}},
         extruded=True,
         wireframe=True,
         filled=True,

@@ -81,6 +81,28 @@ def test_no_deck_asks_the_internet_for_a_map(camera, is_dark):
     assert "http" not in text and json.loads(text)["views"][0]["@@type"] == "OrbitView"
 
 
+def test_a_deep_model_is_seen_from_outside_and_not_from_within():
+    """At zoom z a unit is 2^z pixels: seen along its length, eighty layers must not be larger than seen from afar."""
+    names = [f"h.{layer}.attn.q_proj.weight" for layer in range(80)]
+    layout = panorama([Member(name, (8, 8), place(name)) for name in names])
+    ones, count = np.ones(80), 80
+    deep = city(
+        layout=layout,
+        names=names,
+        facts=[""] * count,
+        heights=ones,
+        are_cut=ones == 0,
+        colours=np.zeros((count, 3), np.uint8),
+        are_coloured=ones == 1,
+        height_words=[""] * count,
+        colour_words=[""] * count,
+        shown=range(count),
+    )
+    for camera in CAMERAS:
+        zoom = json.loads(model_deck(deep, camera=camera, pixels=900).to_json())["initialViewState"]["zoom"]
+        assert 900 / 80 / 1.5 < 2**zoom < 900 / 80 * 2, camera
+
+
 def test_roles_layers_and_what_stands_outside_have_their_names():
     layers = layers_of(model_deck(city()))
     assert [entry["words"] for entry in layers["roles"]["data"]] == ["Query", "Key"]
