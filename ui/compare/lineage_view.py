@@ -1,4 +1,4 @@
-"""Whether B comes from A: the stored verdict with its grounds, or the button that asks."""
+"""Whether B comes from A: the stored verdict with its grounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import streamlit as st
 from storage.comparisons import LineageRecord
 from ui.compare.changes import current_hashes
 from ui.compare.pair import Pair
-from ui.job_panel import job_of, job_panel, start_job
 from ui.page import escape_markdown, store
 
 BADGES = {
@@ -22,25 +21,17 @@ BADGES = {
 
 
 def lineage_box(pair: Pair) -> None:
-    """The verdict on the pair's common origin."""
-    st.markdown("#### Does one come from the other?")
-    job = job_of("lineage", a=pair.a.uri, b=pair.b.uri)
-    is_busy = job is not None and job.is_active
-    if job is not None and (is_busy or job.state in ("failed", "interrupted", "cancelled")):
-        job_panel(job, key="lineage")
+    """The verdict on the pair's common origin; nothing before they are compared, which judges it too."""
     hashes = current_hashes(pair)
     found = store().lineage(*hashes) if hashes else None
-    if found is not None:
-        _verdict(found)
-    elif not is_busy:
-        st.caption(
-            "Two disjoint sets of tensors each match the hidden units of A to those of B; that both agree does not "
-            "happen by chance. The test stands permuted units, noise, pruning and quantisation. It takes some seconds."
-        )
-        arguments = {"a": pair.a.uri, "b": pair.b.uri, "name_a": pair.a.name, "name_b": pair.b.name}
-        st.button(
-            "Judge", key="lineage", icon=":material/account_tree:", on_click=start_job, args=("lineage", arguments)
-        )
+    if found is None:
+        return
+    st.markdown("#### Does one come from the other?")
+    _verdict(found)
+    st.caption(
+        "Two disjoint sets of tensors each match the hidden units of A to those of B; that both agree does not happen "
+        "by chance. The test stands permuted units, noise, pruning and quantisation."
+    )
 
 
 def _verdict(found: LineageRecord) -> None:
