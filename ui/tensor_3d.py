@@ -14,7 +14,7 @@ from engine.surfaces import height_scale, surface_window
 from figures.surface_scene import SHAPES, Label, Lines, Style, SurfaceScene
 from figures.surface_scene.camera import Camera
 from figures.surface_scene.page import MOST_BYTES, surface_page
-from ui.arrangement import arranged, order_controls
+from ui.arrangement import arranged, order_controls, sorting_report
 from ui.colours import colour_controls
 from ui.heatmap_canvas import Frame, SelectedEntry, SortedLines, View
 from ui.page import user_errors
@@ -88,6 +88,8 @@ def tensor_3d(selection: Selection) -> None:
         _keep_weight(state.selected)
         _below(state, shape, frame)
         _export(replace(scene, camera=state.camera))
+        if shown.is_sorted:
+            sorting_report(selection)
 
 
 def _controls() -> tuple[Style, Kind, int]:

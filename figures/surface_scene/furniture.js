@@ -46,7 +46,7 @@ function entryPlace(entry, [start, , step], cells, half) {
 }
 
 function furniture(scene, frame) {
-  const lines = [], heads = [], faces = [];
+  const lines = [], heads = [];
   const { scale, raise, theme, range } = scene;
   const [x, z] = scene.header.ground;
   const [low, high] = range.map((h) => h * raise);
@@ -59,8 +59,11 @@ function furniture(scene, frame) {
     line([wallX, y, -z], [wallX, y, z], faint);
   }
   for (const [a, b] of [[wallX, -wallZ], [-wallX, wallZ], [wallX, wallZ]]) line([a, low, b], [a, high, b], faint);
-  for (const across of scene.ticks.columns) line([across.at, 0, -z], [across.at, 0, z], faint);
-  for (const along of scene.ticks.rows) line([-x, 0, along.at], [x, 0, along.at], faint);
+  if (scene.style.shape !== "bars") {
+    // Bars that hang down cover the zero plane themselves.
+    for (const across of scene.ticks.columns) line([across.at, 0, -z], [across.at, 0, z], faint);
+    for (const along of scene.ticks.rows) line([-x, 0, along.at], [x, 0, along.at], faint);
+  }
   const corners = [[-x, 0, -z], [x, 0, -z], [x, 0, z], [-x, 0, z]];
   corners.forEach((corner, k) => line(corner, corners[(k + 1) % 4], clear));
   const floor = corners.map(([a, , b]) => [a, low, b]);
@@ -68,10 +71,8 @@ function furniture(scene, frame) {
   const { edgeX, edgeZ } = scene.ticks, out = 0.025;
   for (const { at } of scene.ticks.columns) line([at, low, edgeZ], [at, low, edgeZ + Math.sign(edgeZ) * out], clear);
   for (const { at } of scene.ticks.rows) line([edgeX, low, at], [edgeX + Math.sign(edgeX) * out, low, at], clear);
-  const water = [...theme.rgb.text, 0.05];
-  for (const k of [0, 1, 2, 0, 2, 3]) faces.push(...corners[k], ...water);
   pins(scene, line, heads);
-  return { lines, heads, faces };
+  return { lines, heads };
 }
 
 // A pin through every NaN and ±Inf, and a line up to each of the largest cells: seen at any size.

@@ -113,6 +113,7 @@ const SceneGestures = {
     this.pointers.delete(event.pointerId);
     this.surface.classList.remove("dragging");
     this.origin = null;
+    this.restSoon();
   },
 
   onKey(event) {

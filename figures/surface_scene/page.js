@@ -2,7 +2,8 @@
 
 async function openPage() {
   const root = document.querySelector(".surface");
-  const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
+  const text = atob(document.getElementById("data").textContent), packed = new Uint8Array(text.length);
+  for (let i = 0; i < packed.length; i++) packed[i] = text.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const message = decodeScene(new Uint8Array(await new Response(stream).arrayBuffer()));
   const { header } = message;

@@ -1,28 +1,33 @@
 // Which cell a pixel shows: the line of sight is followed through the cells, without asking the graphics card.
 
 const PIN_REACH = 5; // CSS pixels
-const SMALL_CELL = 4; // CSS pixels: where cells are smaller, or the pointer just misses, the largest one nearby is meant
+const SMALL_CELL = 4; // CSS pixels: where cells are smaller, the largest one nearby is meant
+const AROUND_POINTER = Array.from({ length: 12 }, (_, k) => {
+  const angle = (k * Math.PI) / 6, reach = k % 2 ? 1.5 : 3; // CSS pixels
+  return [reach * Math.cos(angle), reach * Math.sin(angle)];
+});
 
 function pick(scene, frame, px, py) {
   const { level, shape } = scene.drawn();
   const look = { surface: hitSurface, bars: hitBars, points: hitPoint }[shape];
   let best = look(scene, level, frame, px, py);
-  if (shape !== "points" && (!best || isSmall(scene, level, frame, best))) {
-    for (let k = 0; k < 12; k++) {
-      const angle = (k * Math.PI) / 6, reach = k % 2 ? 1.5 : 3;
-      const other = look(scene, level, frame, px + reach * Math.cos(angle), py + reach * Math.sin(angle));
-      if (other && (!best || Math.abs(level.values[other.index]) > Math.abs(level.values[best.index]))) best = other;
-    }
+  for (const [right, down] of shape === "points" ? [] : AROUND_POINTER) {
+    const other = look(scene, level, frame, px + right, py + down);
+    if (other && (!best || isMeant(scene, level, frame, other, best))) best = other;
   }
   const pin = hitPin(scene, frame, px, py);
   if (pin && (!best || pin.depth <= best.depth + 0.02)) return scene.cellAt(scene.full, pin.index);
   return best && scene.cellAt(level, best.index);
 }
 
-function isSmall(scene, level, frame, hit) {
+// Whether a cell some pixels beside the pointer is meant rather than the one under it: it stands clearly in front (the
+// tip of a spike is hard to meet), or cells are too small to be told apart and it is the larger one.
+function isMeant(scene, level, frame, other, best) {
   const [x, z] = scene.header.ground;
   const side = Math.max((2 * x) / level.columns, (2 * z) / level.rows);
-  return side * frame.pixelsPerUnit(hit ? hit.depth : scene.camera.distance) < SMALL_CELL;
+  if (other.depth < best.depth - 2 * side) return true;
+  const isSmall = side * frame.pixelsPerUnit(best.depth) < SMALL_CELL;
+  return isSmall && Math.abs(level.values[other.index]) > Math.abs(level.values[best.index]);
 }
 
 // The line of sight in cells and heights: u across columns, v along rows; cell k lies between k and k + 1.
@@ -139,18 +144,19 @@ function hitPoint(scene, level, frame, px, py) {
   return found;
 }
 
+// The lines that stand out of the cells: at what is no number, and at the largest ones.
 function hitPin(scene, frame, px, py) {
-  const { full, scale, raise } = scene;
+  const { full } = scene, { specials, outliers } = full.standouts();
   let found = null;
-  for (const index of full.standouts().specials) {
-    const row = Math.floor(index / full.columns);
-    const [x, z] = scene.onGround(full, row, index - row * full.columns);
-    const top = full.values[index] === -Infinity ? -scale.infinite : scale.infinite;
-    const [a, b] = [frame.project(x, 0, z), frame.project(x, top * raise, z)];
-    if (!a || !b || (found && b[2] >= found.depth)) continue;
+  for (const index of scene.style.shape === "points" ? specials : [...specials, ...outliers]) {
+    const cell = scene.cellAt(full, index), top = cell.value !== cell.value ? scene.scale.infinite : cell.height;
+    const [a, b] = [0, top].map((height) => scene.where({ ...cell, height }, frame));
+    if (!a || !b) continue;
     const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
     const share = Math.min(1, Math.max(0, ((px - a[0]) * dx + (py - a[1]) * dy) / Math.max(1e-9, dx * dx + dy * dy)));
-    if (Math.hypot(a[0] + share * dx - px, a[1] + share * dy - py) <= PIN_REACH) found = { index, depth: a[2] + share * (b[2] - a[2]) };
+    const depth = a[2] + share * (b[2] - a[2]);
+    const isNear = Math.hypot(a[0] + share * dx - px, a[1] + share * dy - py) <= PIN_REACH;
+    if (isNear && (!found || depth < found.depth)) found = { index, depth };
   }
   return found;
 }

@@ -129,7 +129,7 @@ class Renderer {
     gl.disable(gl.POLYGON_OFFSET_FILL);
   }
 
-  // Lines, heads of pins and the zero plane: few, and written anew for every picture.
+  // Lines and the heads of pins: few, and written anew for every picture.
   drawFurniture({ frame, furniture, ratio }) {
     const { gl } = this;
     const { program, uniforms } = this.programs.plain;
@@ -140,7 +140,7 @@ class Renderer {
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA); // nothing of the page shows
     gl.depthMask(false);
-    for (const [mode, name] of [[gl.LINES, "lines"], [gl.POINTS, "heads"], [gl.TRIANGLES, "faces"]]) {
+    for (const [mode, name] of [[gl.LINES, "lines"], [gl.POINTS, "heads"]]) {
       const numbers = furniture[name];
       if (!numbers.length) continue;
       gl.uniform1i(uniforms.is_round, mode === gl.POINTS ? 1 : 0);

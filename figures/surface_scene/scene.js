@@ -2,7 +2,7 @@
 
 const HEIGHT_SHARE = 0.28; // of half the ground's length: how high a height of 1 stands
 const REST_MS = 180; // after the last move everything is drawn finely again, and the camera is told
-const SHOWN_AT_ONCE = 1 << 18; // cells; more are drawn once before they are timed
+const SHOWN_AT_ONCE = 1 << 18; // cells
 const TURN_DEGREES = 12; // a second
 
 class SurfaceSceneView {
@@ -55,6 +55,8 @@ class SurfaceSceneView {
   // A message; false if it counts on cells that are not here (then they must be asked for).
   take({ header, values, stored, lines }, theme) {
     const before = this.header || {};
+    const signature = JSON.stringify([{ ...header, arrays: null }, theme]);
+    if (!values && signature === this.signature) return true; // the answer to what was told, and nothing new
     this.theme = theme;
     if (header.camera_token !== before.camera_token || !this.header) {
       this.isHome = header.camera === null; // then the whole is fitted into the picture, until somebody turns it
@@ -67,6 +69,7 @@ class SurfaceSceneView {
       this.gridId = header.grid_id;
     }
     if (!this.full || this.gridId !== header.grid_id) return false;
+    this.signature = signature;
     if (values || header.style.shape !== (before.style || {}).shape) {
       this.fineness = new Fineness(header.style.shape === "bars" ? this.full.coarser(header.style.most_bars) : this.full);
       this.isTimed = false;
@@ -82,8 +85,10 @@ class SurfaceSceneView {
     this.chosen = this.entry(header.selected);
     this.hide();
     this.describe();
+    // At first some of very many cells, at once; then all. Where it stopped turning is where it is seen from.
+    this.isMoving = this.isMoving || hasStopped || Boolean(values && values.length > SHOWN_AT_ONCE);
     this.draw();
-    if (hasStopped) this.moved(); // where it stopped is where it is seen from
+    this.restSoon();
     return true;
   }
 
@@ -158,13 +163,19 @@ class SurfaceSceneView {
   moved() {
     this.isHome = false;
     this.isMoving = true;
-    clearTimeout(this.rest);
-    this.rest = setTimeout(() => this.settle(), REST_MS);
     this.draw();
+    this.restSoon();
+  }
+
+  // Not while a button or a finger is down, however slowly it moves.
+  restSoon() {
+    clearTimeout(this.rest);
+    if (this.isMoving && !this.pointers.size) this.rest = setTimeout(() => this.settle(), REST_MS);
   }
 
   settle() {
     this.isMoving = false;
+    if (!this.isHome) this.camera.set(this.camera.numbers); // rounded, as in the URL: a shared link shows the same picture
     this.draw();
     this.tell.camera(this.isHome ? null : this.camera.numbers);
   }
@@ -199,13 +210,13 @@ class SurfaceSceneView {
     sizeCanvas(this.surface, this.stage.clientWidth, this.stage.clientHeight, ratio);
     const start = performance.now();
     this.render(how.level, this.frame, ratio, how.isSmooth);
-    if (isMoving || this.isTimed) this.renderer.finish();
+    if (this.isTimed) this.renderer.finish();
     const elapsed = performance.now() - start;
-    if (isMoving) fineness.learnMoving(elapsed);
-    else if (!this.isTimed) {
+    if (!this.isTimed) {
       this.isTimed = true; // not by the first picture, for which programs are made and cells sent
-      if (how.level.values.length <= SHOWN_AT_ONCE) this.draw();
-    } else if (!how.isSmooth && fineness.learnAtRest(elapsed)) this.render(how.level, this.frame, ratio, true);
+      if (!isMoving) this.draw();
+    } else if (isMoving) fineness.learnMoving(elapsed);
+    else if (!how.isSmooth && fineness.learnAtRest(elapsed)) this.render(how.level, this.frame, ratio, true);
     this.root.dataset.drawn = [how.level.rows, how.level.columns].join(",");
   }
 

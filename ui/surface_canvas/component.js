@@ -39,5 +39,4 @@ function receive(held, { data, setStateValue, parentElement }) {
   held.data = data;
   const message = decodeScene(data);
   if (!scene.take(message, theme)) camera(message.header.camera, message.header, ""); // the page kept its state, but this canvas is new
-  else if (message.values && message.values.length > SHOWN_AT_ONCE) scene.settle(); // so that they are not sent again
 }
