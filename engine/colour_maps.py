@@ -107,11 +107,12 @@ def colour_image(values: np.ndarray, scale: ColourScale, name: str) -> np.ndarra
         values: any shape, any real type. scale: which number gets which colour. name: a key of `COLOUR_MAPS`.
     Returns: uint8, shape (*values.shape, 3); NaN and ±Inf in their own colours.
     """
-    numbers = np.asarray(values, np.float64)
-    image = np.array(colour_map(name).colours[scale.colour_numbers(numbers)])
-    image[np.isnan(numbers)] = NAN_COLOUR
-    image[np.isposinf(numbers)] = POSINF_COLOUR
-    image[np.isneginf(numbers)] = NEGINF_COLOUR
+    values = np.asarray(values)
+    image = colour_map(name).colours.take(scale.colour_numbers(values), axis=0)
+    if not np.isfinite(values).all():
+        image[np.isnan(values)] = NAN_COLOUR
+        image[np.isposinf(values)] = POSINF_COLOUR
+        image[np.isneginf(values)] = NEGINF_COLOUR
     return image
 
 

@@ -20,10 +20,6 @@ import numpy as np
 BLOCK_ELEMENTS = 1 << 20
 """Elements converted at a time for types without a kernel; chosen by us: 4 MiB of float32."""
 
-PIECE_ELEMENTS = 1 << 14
-"""Cells turned back into numbers at a time: small enough for memory that is kept, where fresh pages cost more than the
-work; ours."""
-
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -80,16 +76,20 @@ class Pool:
         # Read-only: one compiled signature for mapped and for ordinary arrays.
         flat = np.lib.stride_tricks.as_strided(bits, (span,), (bits.itemsize,), writeable=False)
         steps = self.blocks.row_step, self.blocks.column_step
-        _kernel()(flat, bits.shape, stride, (row, column), steps, self._keys)
+        largest_keys, _, _ = _kernels()
+        largest_keys(flat, bits.shape, stride, (row, column), steps, self._keys)
 
     def values(self) -> np.ndarray:
-        """The cells so far: float32, shape `blocks.shape`."""
-        kind, width = self._keys.dtype.type, self._keys.dtype.itemsize * 8
-        keys, bits = self._keys.reshape(-1), np.empty(self._keys.size, self._keys.dtype)
-        for start in range(0, keys.size, PIECE_ELEMENTS):
-            flipped = keys[start : start + PIECE_ELEMENTS] ^ kind(1)
-            bits[start : start + PIECE_ELEMENTS] = (flipped >> kind(1)) | (flipped << kind(width - 1))
-        return bits.view(self._native).astype(np.float32, copy=False).reshape(self._keys.shape)
+        """The cells: float32, shape `blocks.shape`. Ends the pool, whose memory they take over where they fit in."""
+        keys = self._keys
+        del self._keys
+        _, turn_back, widen_back = _kernels()
+        if self._native == ml_dtypes.bfloat16:
+            values = np.empty(keys.shape, np.float32)
+            widen_back(keys.reshape(-1), values.view(np.uint32).reshape(-1))
+            return values
+        turn_back(keys.reshape(-1))
+        return keys.view(self._native).astype(np.float32, copy=False)
 
 
 def pool(matrix: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -144,8 +144,8 @@ def as_float32(values: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _kernel():
-    """The compiled kernel; numba is imported (half a second) only when something is pooled, and its code is cached."""
-    from engine.pooling_kernel import compiled_kernel
+def _kernels():
+    """The compiled kernels; numba is imported (half a second) only when something is pooled, and its code is cached."""
+    from engine.pooling_kernel import compiled_kernels
 
-    return compiled_kernel()
+    return compiled_kernels()

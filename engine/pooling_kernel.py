@@ -192,12 +192,49 @@ def largest_keys(bits, shape, stride, place, steps, keys):
         top += num_rows
 
 
-def compiled_kernel():
-    """`largest_keys`, with all its versions compiled or loaded: in one order, which the cache on disk relies on."""
-    for signature in SIGNATURES:
-        try:
-            largest_keys.compile(signature)
-        except OSError:  # the code is in place, only a full or read-only disk could not keep it for the next process
-            if signature not in largest_keys.overloads:
-                raise
-    return largest_keys
+def entry_bits(key):
+    """The inverse of `magnitude_key`."""
+    raise NotImplementedError("only for compiled code")
+
+
+@overload(entry_bits)
+def _compiled_bits(key):
+    if key == types.uint16:
+        return lambda key: np.uint16(np.uint16(key >> np.uint16(1)) | np.uint16((key ^ np.uint16(1)) << np.uint16(15)))
+    if key == types.uint32:
+        return lambda key: np.uint32(np.uint32(key >> np.uint32(1)) | np.uint32((key ^ np.uint32(1)) << np.uint32(31)))
+    return None
+
+
+TURNED = tuple((array(bits),) for bits in (uint32, uint16))
+
+
+@kernel(*TURNED)
+def turn_back(keys):
+    """Each key turned into the bits of its entry, in place."""
+    for c in range(keys.size):
+        keys[c] = entry_bits(keys[c])
+
+
+WIDENED = ((array(uint16), array(uint32)),)
+
+
+@kernel(*WIDENED)
+def widen_back(keys, bits):
+    """The bits of the entries of bfloat16 keys, as float32: (n,) uint16 into (n,) uint32."""
+    for c in range(keys.size):
+        bits[c] = np.uint32(entry_bits(keys[c])) << np.uint32(16)
+
+
+def compiled_kernels():
+    """All three, compiled or loaded: in one order, which the cache on disk relies on."""
+    for function, signatures in ((largest_keys, SIGNATURES), (turn_back, TURNED), (widen_back, WIDENED)):
+        for signature in signatures:
+            try:
+                function.compile(signature)
+            except (
+                OSError
+            ):  # the code is in place, only a full or read-only disk could not keep it for the next process
+                if signature not in function.overloads:
+                    raise
+    return largest_keys, turn_back, widen_back
