@@ -67,6 +67,8 @@ def _circuit(choice: Choice, numbers: dict[str, np.ndarray], circuit: str, name:
     cells, row_step, column_step = _picture(
         source.uri, source.fingerprint, f"{block.path}|{block.is_cross}|{choice.asked!r}", choice.head, circuit, choice
     )
+    ends = ("query", "key") if circuit == "qk" else ("output", "value")
+    lengths = [_model_width(choice, part) for part in ends]
     scale = picture_scale([cells], kind)
     picture = Mosaic(
         tiles=cells[None],
@@ -76,8 +78,8 @@ def _circuit(choice: Choice, numbers: dict[str, np.ndarray], circuit: str, name:
         label=f"{title} of {choice.title}",
         titles=[f"{circuit.upper()} circuit of {choice.title}"],
         notes=[""],
-        cell_rows=_spans(row_word, cells.shape[0], row_step),
-        cell_columns=_spans(column_word, cells.shape[1], column_step),
+        cell_rows=_spans(row_word, cells.shape[0], row_step, lengths[0]),
+        cell_columns=_spans(column_word, cells.shape[1], column_step, lengths[1]),
         value_kind="number",
         bar=bar_texts(scale, 3),
         bar_title="entry of the product",
@@ -95,5 +97,13 @@ def _picture(
     return pooled_product(left, right, SIDE)
 
 
-def _spans(word: str, count: int, step: int) -> list[str]:
-    return [f"{word} {k}" if step == 1 else f"{word}s from {k * step}" for k in range(count)]
+def _model_width(choice: Choice, part: str) -> int:
+    """Dimensions of the model that a part reads or writes."""
+    where = choice.heads.slice(part, 0)
+    return where.info.shape[1 - where.axis]
+
+
+def _spans(word: str, count: int, step: int, length: int) -> list[str]:
+    return [
+        f"{word} {k}" if step == 1 else f"{word}s {k * step}–{min(length, (k + 1) * step) - 1}" for k in range(count)
+    ]
