@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.attention.blocks import AttentionBlock
 from engine.attention.heads import HeadWeights
-from engine.attention.numbers import HEAD_NUMBERS, circuit_singular_values, head_numbers
+from engine.attention.numbers import circuit_singular_values, head_numbers
 from engine.errors import MeasureError
 from ui.attention.choice import Choice
 from ui.page import escape_markdown
@@ -108,9 +108,6 @@ def block_numbers(choice: Choice, table: HeadTable | None) -> dict[str, np.ndarr
 @st.cache_data(max_entries=64, show_spinner="Measuring this layer's heads …")
 def _numbers(uri: str, fingerprint: str, key: str, _choice: Choice) -> dict[str, np.ndarray]:
     return head_numbers(HeadWeights(_choice.selection.source, _choice.heads))
-
-
-__all__ = ["HEAD_NUMBERS", "HeadTable", "block_numbers", "curves_of", "head_table"]
 
 
 def block_label(block: AttentionBlock, blocks: tuple[AttentionBlock, ...]) -> str:
