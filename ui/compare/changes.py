@@ -8,10 +8,11 @@ import streamlit as st
 from engine.compare.comparison import MEASURES
 from figures.comparison import change_map
 from storage.comparisons import ComparisonSummary
-from ui.compare.pair import Pair
+from ui.compare.lineage_view import lineage_box
+from ui.compare.pair import Pair, current_hashes
 from ui.job_panel import job_of, job_panel, start_job
 from ui.page import escape_markdown, show_late_error, store
-from ui.selection import choose_tensor, open_location
+from ui.selection import choose_tensor
 from workflows.wording import bytes_text
 
 SHORT = {
@@ -45,6 +46,7 @@ def changes(pair: Pair) -> None:
         st.markdown(f"#### {escape_markdown(stored.sentences[0])}")
         for sentence in stored.sentences[1:]:
             st.markdown(f"- {escape_markdown(sentence)}")
+    lineage_box(pair)
     stats = store().comparison_stats(stored.hash_a, stored.hash_b)
     pairs = stats[stats["matched_by"].notna()]
     if pairs.empty:
@@ -62,15 +64,6 @@ def stored_comparison(pair: Pair) -> ComparisonSummary | None:
     """The comparison in the database that belongs to the files as they are now; None without one."""
     hashes = current_hashes(pair)
     return store().comparison(*hashes) if hashes else None
-
-
-def current_hashes(pair: Pair) -> tuple[str, str] | None:
-    """The content hashes of both, if both were measured and their files are still those; None otherwise."""
-    sides = [
-        location.content_hash if location.fingerprint == open_location(location).fingerprint else None
-        for location in (pair.a, pair.b)
-    ]
-    return None if None in sides else tuple(sides)
 
 
 def _offer(pair: Pair) -> None:

@@ -6,8 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from storage.comparisons import LineageRecord
-from ui.compare.changes import current_hashes
-from ui.compare.pair import Pair
+from ui.compare.pair import Pair, current_hashes
 from ui.page import escape_markdown, store
 
 BADGES = {

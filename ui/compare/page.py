@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from ui.compare.changes import changes
-from ui.compare.lineage_view import lineage_box
 from ui.compare.pair import Pair, pick_pair
 from ui.compare.side_by_side import side_by_side
 from ui.compare.versions_view import versions_view
@@ -36,7 +35,6 @@ def compare_page() -> None:
     with user_errors():
         if view == VIEWS[0]:
             changes(pair)
-            lineage_box(pair)
         elif view == VIEWS[1]:
             side_by_side(pair)
         else:

@@ -59,6 +59,15 @@ def pick_pair() -> Pair | None:
     return Pair(a, b, source_a, source_b, _matching(source_a.fingerprint, source_b.fingerprint, source_a, source_b))
 
 
+def current_hashes(pair: Pair) -> tuple[str, str] | None:
+    """The content hashes of both, if both were measured and their files are still those; None otherwise."""
+    sides = [
+        location.content_hash if location.fingerprint == open_location(location).fingerprint else None
+        for location in (pair.a, pair.b)
+    ]
+    return None if None in sides else tuple(sides)
+
+
 def _likely_other(a: Location, known: list[Location]) -> str:
     """What a person would compare A with: the model with as many parameters whose name is most like A's."""
     from difflib import SequenceMatcher
