@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import altair as alt
 
 from engine.errors import WeightscopeError
@@ -9,6 +11,8 @@ from figures.pictures import DARK, LIGHT, Ink
 
 WIDTH = 900
 """Pixels of a chart that fills its container on the page; chosen by us."""
+
+_IDS = re.compile(r'( id="|url\(#)((?:clip|gradient_)\d+)\b')
 
 DENSITY = 3.0
 """PNG pixels per pixel of the chart."""
@@ -18,7 +22,8 @@ def chart_svg(chart: alt.TopLevelMixin, *, is_dark: bool = False) -> bytes:
     """The chart as SVG, on paper of the page's theme. Raises: WeightscopeError if it cannot be drawn."""
     import vl_convert
 
-    return _drawn(lambda: vl_convert.vegalite_to_svg(_specification(chart, is_dark), allowed_base_urls=[])).encode()
+    drawn = _drawn(lambda: vl_convert.vegalite_to_svg(_specification(chart, is_dark), allowed_base_urls=[]))
+    return _counted_anew(drawn).encode()
 
 
 def chart_png(chart: alt.TopLevelMixin, *, is_dark: bool = False) -> bytes:
@@ -28,6 +33,16 @@ def chart_png(chart: alt.TopLevelMixin, *, is_dark: bool = False) -> bytes:
     return _drawn(
         lambda: vl_convert.vegalite_to_png(_specification(chart, is_dark), scale=DENSITY, allowed_base_urls=[])
     )
+
+
+def _counted_anew(drawing: str) -> str:
+    """The drawing with its clips and gradients counted from 0: Vega counts on from one chart to the next."""
+    numbers: dict[str, str] = {}
+
+    def again(found: re.Match[str]) -> str:
+        return found[1] + numbers.setdefault(found[2], f"{found[2].rstrip('0123456789')}{len(numbers)}")
+
+    return _IDS.sub(again, drawing)
 
 
 def _specification(chart: alt.TopLevelMixin, is_dark: bool) -> dict:
