@@ -43,8 +43,11 @@ def align_layers(source_a: Source, a: list[Named], source_b: Source, b: list[Nam
     maps: dict[str, dict[int, int]] = {}
     notes: list[str] = []
     for stack in sorted({one.place.stack for one in a} & {one.place.stack for one in b}):
+        counts = [len({o.place.layer for o in side if o.place.stack == stack} - {None}) for side in (a, b)]
+        if counts[0] == counts[1] or not all(counts):
+            continue
         layers_a, layers_b = _layers(source_a, a, stack), _layers(source_b, b, stack)
-        if len(layers_a) == len(layers_b) or not layers_a or not layers_b:
+        if not layers_a or not layers_b:
             continue
         table = np.array([[_likeness(x, y) for y in layers_b.values()] for x in layers_a.values()])
         pairs = _without_crossing(table)
