@@ -184,7 +184,7 @@ def _below(state: SurfaceState, shape: tuple[int, int], frame: Frame) -> None:
         key="camera",
         bind="query-params",
         on_change=_camera_typed,
-        placeholder="azimuth, elevation, distance, across, along",
+        placeholder="fits all of it",
     )
     with weight:
         if state.selected is None:

@@ -93,12 +93,11 @@ class SurfaceSceneView {
   }
 
   describe() {
-    const { name, dtype, shape, height } = this.header;
+    const { name, dtype, shape } = this.header;
     this.find(".name").textContent = this.find(".title").title = name;
     this.find(".facts").textContent = `${dtype} · ${shape.length ? shape.map(grouped).join(" × ") : "scalar"}`;
     this.find(".empty").hidden = !this.isEmpty;
     this.find(".tools").hidden = this.isEmpty || !this.renderer;
-    this.stage.style.height = `${this.isEmpty ? 120 : height}px`;
     const legend = this.find(".legend"), { counts } = this.full.standouts();
     legend.replaceChildren();
     ["NaN", "+Inf", "−Inf"].forEach((label, k) => {
@@ -186,8 +185,10 @@ class SurfaceSceneView {
 
   paint(now) {
     this.drawing = 0;
-    const width = this.stage.clientWidth, height = this.stage.clientHeight;
+    const width = this.stage.clientWidth;
     if (!this.header || !this.full || width === 0) return; // hidden; the observer calls again when it is shown
+    const height = this.isEmpty ? 120 : Math.min(this.header.height, Math.max(320, width)); // a narrow window is no tower
+    this.stage.style.height = `${height}px`;
     const isTurning = this.turn(now);
     this.ratio = Math.min(2, window.devicePixelRatio || 1);
     sizeCanvas(this.words, width, height, this.ratio);
