@@ -14,6 +14,10 @@ NORMAL_MAD = 1.482602218505602
 """Standard deviation of a normal distribution over its median absolute deviation: 1 / Φ⁻¹(3/4)."""
 
 
+PIECE = 1 << 20
+"""Weights of a long row looked at at a time; chosen by us: a few MiB of float64."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutlyingLine:
     """A row or column with its norm and how far that lies from the typical one.
@@ -78,12 +82,19 @@ def largest_weights(
     found: list[LargeWeight] = []
     for row in wanted:
         line = source.read(info.name) if rows is None else source.read_rows(info.name, int(row), int(row) + 1)
-        values = np.asarray(line).reshape(-1).astype(np.float64)
-        magnitude = np.where(np.isfinite(values), np.abs(values), 0.0)
-        top = np.argsort(-magnitude, kind="stable")[:count]
-        found += [
-            LargeWeight(int(row), int(c), float(values[c]), float(magnitude[c] / std) if std else np.nan)
-            for c in top
-            if magnitude[c] > 0
-        ]
+        line = np.asarray(line).reshape(-1)
+        for start in range(0, line.size, PIECE):
+            values = line[start : start + PIECE].astype(np.float64)
+            magnitude = np.where(np.isfinite(values), np.abs(values), 0.0)
+            found += [
+                LargeWeight(int(row), start + int(c), float(values[c]), float(magnitude[c] / std) if std else np.nan)
+                for c in _largest_first(magnitude, count)
+            ]
     return sorted(found, key=lambda weight: -abs(weight.value))[:count]
+
+
+def _largest_first(magnitude: np.ndarray, count: int) -> np.ndarray:
+    """Places of the `count` largest numbers above 0, largest first, of equal ones the first ones."""
+    least = np.partition(magnitude, -count)[-count] if magnitude.size > count else 0.0
+    places = np.flatnonzero((magnitude >= least) & (magnitude > 0))
+    return places[np.argsort(-magnitude[places], kind="stable")[:count]]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import engine.sources
+from engine import outliers
 from engine.measures.reading import measure_array
 from engine.measures.results import AxisProfile
 from engine.outliers import largest_weights, outlying_lines
@@ -54,3 +55,17 @@ def test_equal_lines_and_no_lines_have_no_outlier():
     assert outlying_lines(equal) == []
     empty = AxisProfile(*(np.zeros(0, t) for t in (np.float32, np.float32, np.int64, np.int64)))
     assert outlying_lines(empty) == []
+
+
+def test_long_rows_are_looked_at_in_pieces_and_of_equal_weights_the_first_are_listed(
+    tmp_path, write_safetensors, monkeypatch
+):
+    monkeypatch.setattr(outliers, "PIECE", 16)
+    values = np.tile(np.array([0.0, 2.0, -2.0, 1.0, 0.0], np.float32), 20)
+    values[[37, 90]] = [-5.0, 7.0]
+    with engine.sources.open(write_safetensors(tmp_path / "m.safetensors", {"v": values})) as source:
+        found = largest_weights(source, source.info("v"), None, 1.0, count=6)
+        everything = largest_weights(source, source.info("v"), None, 1.0, count=200)
+    expected = np.argsort(-np.abs(values), kind="stable")
+    assert [weight.column for weight in found] == expected[:6].tolist()
+    assert [weight.column for weight in everything] == expected[: np.count_nonzero(values)].tolist()
