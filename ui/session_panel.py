@@ -123,8 +123,8 @@ def saved_views_panel() -> None:
 def _card(view: SavedView, known: list[Location], number: int) -> None:
     opening = reopened(view, known)
     with st.container(border=True):
-        words, actions = st.columns([6, 1], vertical_alignment="center")
-        with words:
+        words, actions = st.columns([8, 1], vertical_alignment="center")
+        with words, st.container(gap="xxsmall"):
             title = escape_markdown(view.name)
             if opening.problem:
                 st.markdown(f":gray[{SAVED_PAGES.get(view.page, ':material/help:')}] **{title}**")
@@ -213,6 +213,7 @@ def _exchange(views: list[SavedView]) -> None:
         file = st.file_uploader(
             "Open views from a file",
             type=["json"],
+            max_upload_size=MOST_FILE_BYTES >> 20,
             key=f"views_upload_{st.session_state.get('views_uploaded', 0)}",
             help="A file that “Download” made here or on another machine.",
         )

@@ -50,6 +50,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_spectra(commands, shared)
     _add_health(commands, shared)
     _add_compare(commands, shared)
+    _add_report(commands, shared)
     _add_download(commands, shared)
     _add_looking(commands, shared)
     _add_delete(commands, shared)
@@ -124,6 +125,24 @@ def _add_compare(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=comparing.compare)
+
+
+def _add_report(commands, shared) -> None:
+    from workflows.commands import reporting
+
+    command = commands.add_parser(
+        "report", parents=[shared], help="write what was seen and found of a model into one file"
+    )
+    command.add_argument("model", metavar="MODEL", help="path or known name")
+    command.add_argument("-o", "--output", metavar="FILE", help="FILE.html, or FILE.zip for Markdown with pictures")
+    command.add_argument("--sections", metavar="A,B", help="summary, panorama, views, health, … (without it: all)")
+    command.add_argument("--view", action="append", default=[], metavar="NAME", help="a saved view; may be repeated")
+    command.add_argument("--other", default="", metavar="MODEL", help="the model that it was compared with")
+    command.add_argument("--title", default="", help="(the model's name)")
+    command.add_argument("--note", default="", help="your own words at the beginning")
+    command.add_argument("--date", default="", help="as it shall be read; without it the file has none")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.set_defaults(run=reporting.report)
 
 
 def _add_download(commands, shared) -> None:

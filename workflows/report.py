@@ -194,7 +194,9 @@ def _distributions(subject: _Subject, _: Meter) -> Iterable[Block]:
             yield desk.chart(
                 f"{tensor}.histogram",
                 f"Histogram of {tensor}",
-                lambda _, each=distribution: histogram(each, log_counts=True),
+                lambda _, each=distribution: histogram(each, log_counts=True, height=240).configure_axisX(
+                    labelOverlap=True, labelSeparation=8
+                ),
                 tensor,
             )
 
