@@ -30,7 +30,7 @@ from figures.surface_scene.message import encode_scene
 from figures.surface_scene.page import MOST_BYTES, surface_page
 
 SIDE = 4096
-FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]
 
 WATCH = """(root) => {
   const { scene } = root, watch = (window.watch = { frames: 0, started: performance.now() });

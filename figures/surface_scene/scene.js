@@ -209,6 +209,7 @@ class SurfaceSceneView {
     const how = isMoving ? fineness.moving() : fineness.atRest();
     const ratio = this.ratio * how.sharpness;
     sizeCanvas(this.surface, this.stage.clientWidth, this.stage.clientHeight, ratio);
+    if (this.isTimed) this.renderer.finish(); // what the browser still does with the last picture is not our time
     const start = performance.now();
     this.render(how.level, this.frame, ratio, how.isSmooth);
     if (this.isTimed) this.renderer.finish();

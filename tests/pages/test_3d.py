@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from engine.colour_scales import SCALES
+from figures.surface_scene import SHAPES
 
 PAGE = "pages/4_3D_Weights.py"
 TENSOR = "model.layers.1.self_attn.k_proj.weight"
@@ -86,8 +87,7 @@ def test_the_colours_are_those_of_the_heatmap(open_page, measured):
     assert here["knots"] == there["knots"] and here["colours"] == there["colours"]
 
 
-@pytest.mark.parametrize("height", SCALES)
-@pytest.mark.parametrize("shape", ["surface", "bars"])
+@pytest.mark.parametrize(("shape", "height"), zip(SHAPES, SCALES, strict=True))
 def test_odd_tensors_are_sent_without_a_crash(open_page, odd, shape, height):
     cells = {}
     for name in ("empty", "one", "vector", "equal", "zeros", "nothing", "kernel"):
