@@ -87,7 +87,7 @@ def test_the_colours_are_those_of_the_heatmap(open_page, measured):
     assert here["knots"] == there["knots"] and here["colours"] == there["colours"]
 
 
-@pytest.mark.parametrize(("shape", "height"), zip(SHAPES, SCALES, strict=True))
+@pytest.mark.parametrize(("shape", "height"), list(zip(SHAPES, SCALES, strict=True)))
 def test_odd_tensors_are_sent_without_a_crash(open_page, odd, shape, height):
     cells = {}
     for name in ("empty", "one", "vector", "equal", "zeros", "nothing", "kernel"):
