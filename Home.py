@@ -5,6 +5,7 @@ import streamlit as st
 from ui.job_panel import latest_jobs
 from ui.model_cards import before_and_after, model_cards
 from ui.page import TAGLINE, page_setup, user_errors
+from ui.session_panel import latest_views
 
 page_setup("Weightscope", ":material/biotech:", TAGLINE)
 
@@ -27,6 +28,9 @@ with user_errors():
 with user_errors():
     st.subheader("Models here", anchor=False)
     model_cards()
+
+with user_errors():
+    latest_views()
 
 with user_errors():
     latest_jobs()

@@ -38,6 +38,8 @@ SAVED_PAGES = {
 }
 """The pages whose URL says everything a person set, with their icons."""
 
+REPORT_PAGE = "pages/12_Report.py"
+
 _VISITOR = "visitor_views"
 """Of a public deployment: the views of this visitor, which live as long as the tab."""
 
@@ -67,7 +69,7 @@ def save_offer(page: str) -> None:
         saved = st.session_state.pop("view_saved", None)
         if saved:
             st.success(f"Saved as “{escape_markdown(saved)}”.", icon=":material/bookmark_added:")
-            st.page_link("pages/12_Report.py", label="All saved views", query_params={"part": "Saved views"})
+            st.page_link(REPORT_PAGE, label="All saved views", query_params={"part": "Saved views"})
         if st.session_state.pop("is_saving", False):
             show_late_error()
 
@@ -97,6 +99,31 @@ def _keep(view: SavedView) -> None:
 def all_views() -> list[SavedView]:
     """The saved views, the latest first; in a public deployment those of this visitor."""
     return list(st.session_state.get(_VISITOR, [])) if is_public() else store().saved_views()
+
+
+def latest_views(most: int = 4) -> None:
+    """The latest saved views in a row, each a button that opens it; nothing where there is none."""
+    views, known = all_views()[:most], locations(store())
+    if not views:
+        return
+    st.subheader("Saved views", anchor=False)
+    for number, (view, column) in enumerate(zip(views, st.columns(most), strict=False)):
+        opening = reopened(view, known)
+        with column, st.container(border=True, gap="xxsmall", height="stretch"):
+            is_asked = st.button(
+                f"**{escape_markdown(_short(view.name))}**",
+                key=f"latest-view-{number}",
+                icon=SAVED_PAGES.get(view.page, ":material/open_in_new:"),
+                type="tertiary",
+                disabled=bool(opening.problem),
+                help=escape_markdown(opening.problem) or "Open it",
+            )
+            st.caption(escape_markdown(_short(_facts(view))))
+            if is_asked:
+                _open(opening)
+    st.page_link(
+        REPORT_PAGE, label="All saved views", icon=":material/bookmarks:", query_params={"part": "Saved views"}
+    )
 
 
 def saved_views_panel() -> None:
