@@ -54,10 +54,10 @@ def go_to_inspected() -> None:
 
 def show_heatmap(name: str) -> None:
     """Go to the heatmap of a model, seen whole."""
-    st.session_state["model"] = name
-    for filter_key in ("tensor", "layer", "role", "view"):
-        st.session_state.pop(filter_key, None)
-    st.switch_page("pages/3_Heatmap.py")
+    for key in ("model", "tensor", "layer", "role", "view"):
+        st.session_state.pop(key, None)
+    # With parameters of its own: without, Streamlit refuses to leave a page whose widgets live in the URL.
+    st.switch_page("pages/3_Heatmap.py", query_params={"model": name})
 
 
 def see_button(location: Location, *, key: str, **look) -> None:
@@ -71,8 +71,8 @@ def run_button(location: Location, *, key: str, **look) -> None:
     if is_hub_uri(location.uri):
         return
     if st.button("Run", key=f"{key}-run-{location.name}", icon=":material/play_arrow:", **look):
-        st.session_state["model"] = location.name
-        st.switch_page("pages/2_Chat.py")
+        st.session_state.pop("model", None)
+        st.switch_page("pages/2_Chat.py", query_params={"model": location.name})
 
 
 def download_button(hub_name: str, *, key: str, is_disabled: bool = False) -> None:

@@ -11,6 +11,7 @@ from engine.sources.hub_access import is_hub_uri
 from figures.thumbnails import model_strip, shared_limit, tensor_picture
 from storage.records import Location
 from ui.job_panel import job_of, job_panel, start_job
+from ui.model_actions import see_button
 from ui.page import escape_markdown, store, user_errors
 from ui.selection import open_location
 from workflows import library
@@ -36,15 +37,6 @@ def status_badge(status: str) -> None:
     """Where a model stands, as a small coloured badge."""
     text, colour, icon = _STATUS_BADGES[status]
     st.badge(text, color=colour, icon=icon)
-
-
-def see_button(location: Location, *, key: str) -> None:
-    """Go to the heatmap of this model."""
-    if st.button("See", key=f"{key}-see-{location.name}", icon=":material/grid_on:", width="stretch"):
-        st.session_state["model"] = location.name
-        for filter_key in ("tensor", "layer", "role", "view"):
-            st.session_state.pop(filter_key, None)
-        st.switch_page("pages/3_Heatmap.py")
 
 
 def strip(location: Location, status: str) -> None:
@@ -113,7 +105,7 @@ def _card(location: Location) -> None:
             job_panel(job, key="card")
         with st.container(horizontal=True):
             if status != "missing":
-                see_button(location, key="card")
+                see_button(location, key="card", width="stretch")
             if status in ("new", "changed"):
                 st.button(
                     "Measure",

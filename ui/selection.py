@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 import engine.sources
 from engine.naming import ROLES, Place, place, role_title
@@ -142,6 +143,16 @@ def _first_look(infos: list[TensorInfo], places: dict[str, Place]) -> TensorInfo
     return max(matrices or infos, key=lambda info: info.num_elements)
 
 
+def _write_to_url(key: str, value: str) -> None:
+    """Streamlit writes a value to the URL when it changes, but not one that a widget is born with."""
+    if st.query_params.get(key) == value:
+        return
+    try:
+        st.query_params[key] = value
+    except StreamlitAPIException:  # the box was drawn before: from then on Streamlit writes, and nobody else may
+        return
+
+
 def _forget_view() -> None:
     """Another tensor is seen whole at first."""
     st.session_state["view"] = ""
@@ -171,8 +182,7 @@ def _bound_selectbox(label: str, options: list[str], *, key: str, default: str, 
         if not is_new:
             _forget_view()
         st.session_state[key] = default
-    if key not in st.query_params and (is_new or asked in options):
-        # Streamlit writes a value to the URL when it changes, but not one the widget is born with.
-        st.query_params[key] = st.session_state[key]
+    if is_new or key not in st.query_params:
+        _write_to_url(key, st.session_state.get(key, asked))
     chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=_forget_view)
     return chosen if chosen is not None else default

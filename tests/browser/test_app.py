@@ -144,3 +144,18 @@ def test_every_page_follows_the_colour_scheme(new_page, app, scheme):
         colour = page.get_by_test_id("stApp").evaluate("element => getComputedStyle(element).backgroundColor")
         is_dark = sum(int(part) for part in colour.strip("rgba()").split(",")[:3]) < 300
         assert is_dark == (scheme == "dark"), (path, colour)
+
+
+def test_after_a_link_to_a_model_that_is_gone_the_page_still_works(page, app):
+    page.goto(f"{app}/Heatmap?model=nope")
+    canvas_of(page)
+    page.get_by_role("button", name="Whole model").or_(page.get_by_text("Whole model", exact=True)).first.click()
+    page.get_by_text("each a tile").wait_for(timeout=60_000)
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_the_zoo_leads_to_a_model_from_a_shelf_that_is_in_the_url(page, app):
+    page.goto(f"{app}/Zoo?shelf=Here")
+    page.get_by_role("button", name="See").nth(1).click(timeout=60_000)
+    canvas_of(page)
+    assert "/Heatmap?model=starter" in page.url

@@ -43,8 +43,6 @@ def _pick(names: list[str]) -> str:
     if asked not in names:
         queries = [name for name in names if place(name).role in ("query", "qkv")]
         choose_tensor((queries or names)[0])
-    if "tensor" not in st.query_params:
-        st.query_params["tensor"] = st.session_state.get("tensor", asked)
     label = f"Tensor · {len(names):,}, type to search"
     return st.selectbox(label, names, index=None, key="tensor", bind="query-params") or names[0]
 
