@@ -16,6 +16,7 @@ from engine.tile_colours import bounded, group_scales
 from ui.colours import AUTOMATIC, chosen_map
 from ui.measure_offer import measure_offer
 from ui.panorama.canvas import Scene, panorama_canvas
+from ui.panorama.export import panorama_export
 from ui.panorama.filters import are_wanted
 from ui.panorama.pictures import layout_of, pictures_of
 from ui.selection import Selection, choose_tensor
@@ -37,6 +38,7 @@ def panorama_look(selection: Selection) -> None:
     st.caption(_words(values, selection))
     scene = _scene(selection, pictures, values, tiles, kind, name)
     panorama_canvas(scene, key="panorama", on_open=_open)
+    panorama_export(selection, scene)
     if not measured:
         reason = "The pictures of a model this large are made when it is measured." if values and not pictures else ""
         measure_offer(
