@@ -121,7 +121,7 @@ ROLE_ROWS: tuple[tuple[str, str, str], ...] = (
     ("key", "k_proj key k_lin wk to_k key_proj k k_bias attn_k k_linear linear_k cross_attn_k", ""),
     ("value", "v_proj value v_lin wv to_v value_proj v v_bias attn_v v_linear linear_v cross_attn_v", ""),
     ("qkv", "c_attn qkv qkv_proj query_key_value Wqkv in_proj in_proj_weight in_proj_bias", r"attn|attention"),
-    ("qkv", "c_attn qkv qkv_proj query_key_value Wqkv in_proj_weight in_proj_bias attn_qkv to_qkv qkv_bias", ""),
+    ("qkv", "c_attn qkv qkv_proj query_key_value Wqkv wqkv in_proj_weight in_proj_bias attn_qkv to_qkv qkv_bias", ""),
     ("key_value", "kv kv_proj to_kv", ""),
     ("output", "c_proj", r"attn|attention"),
     ("output", "o_proj out_lin wo to_out out_proj attn_output attn_out", r"attn|attention|#.*to_out|#.*attn_out"),
