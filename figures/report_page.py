@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,11 @@ def _text(text: str) -> str:
     return html.escape(plain(text))
 
 
+def _breaking(text: str) -> str:
+    """Text of a cell; long names of tensors break after a dot."""
+    return re.sub(r"(?<=[a-z])\.(?=\w)", ".<wbr>", _text(text))
+
+
 def _section(section: Section, number: int) -> str:
     blocks = "\n".join(_WRITERS[type(block)](block) for block in section.blocks)
     return f'<section id="s{number}">\n<h2 dir="auto">{_text(section.title)}</h2>\n{blocks}\n</section>'
@@ -69,7 +75,7 @@ def _words(block: Words) -> str:
     ]
     if block.kind == "plain":
         return "\n".join(paragraphs)
-    return f'<div class="{block.kind}">{"".join(paragraphs)}</div>'
+    return f'<div class="words-{block.kind}">{"".join(paragraphs)}</div>'
 
 
 def _heading(block: Heading) -> str:

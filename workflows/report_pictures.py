@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import altair as alt
 import numpy as np
@@ -102,15 +102,18 @@ def tensor_scale(
     return colour_scale(source, info, kind, colour_limits(source, info, distribution, percent=percent))
 
 
-def tensor_picture(desk: Desk, view: TensorView, scale: ColourScale, name: str | None, caption: str = "") -> Picture:
-    """A window of a tensor, as the Heatmap page exports it. name: the colour map; None for each paper's own."""
+def tensor_picture(desk: Desk, view: TensorView, scale: ColourScale, name: str | None, **texts: str) -> Picture:
+    """A window of a tensor, as the Heatmap page exports it.
+
+    Args: name: the colour map; None for each paper's own. texts: of the frame (title, source), in place of the usual.
+    """
 
     def draw(is_dark: bool):
         colours = name or default_colour_map(scale.limits.is_signed, is_dark)
-        return view_picture(view, scale, colours, with_texts(view, scale, frame(is_dark)))
+        return view_picture(view, scale, colours, replace(with_texts(view, scale, frame(is_dark)), **texts))
 
-    stem = f"{view.location.name}.{view.info.name}"
-    return desk.picture(stem, f"Heatmap of {view.info.name} of {view.location.name}", draw, caption)
+    title = texts.get("title", f"{view.info.name} of {view.location.name}")
+    return desk.picture(f"{view.location.name}.{view.info.name}", f"Heatmap of {title}", draw)
 
 
 def arranged_view(location: Location, source: Source, info: TensorInfo, parameters: Mapping[str, str]) -> TensorView:

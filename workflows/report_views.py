@@ -19,6 +19,7 @@ from figures.health import findings_map
 from figures.report_document import Block, Bullets, Heading, Table, Words
 from storage.records import Location
 from storage.sessions import SavedView
+from workflows.product import signature
 from workflows.report_pictures import (
     Desk,
     arranged_view,
@@ -30,6 +31,7 @@ from workflows.report_pictures import (
 )
 from workflows.report_spectra import density
 from workflows.sessions import reopened
+from workflows.view_export import source_line
 
 MOST_SQL_ROWS = 50
 
@@ -167,17 +169,16 @@ def _side_by_side(desk: Desk, look: Look, a: Location, b: Location) -> list[Bloc
         raise SourceNotFoundError(f"The tensor {look.tensor!r} cannot be laid beside one of {b.name}.")
     name, kind, percent = colour_choice(look.parameters)
     laid, delta = MatchedSource(source_b, matching), DeltaSource(source_a, source_b, matching)
+    sources = (source_line(a), source_line(b), f"{b.name} minus {a.name} · {signature()}")
     blocks, shared = [], None
-    for title, location, source in (
-        (f"A · {a.name}", a, source_a),
-        (f"B · {b.name}", b, laid),
-        ("Δ = B − A", b, delta),
+    for title, source, line in zip(
+        (f"A · {a.name}", f"B · {b.name}", "Δ = B − A"), (source_a, laid, delta), sources, strict=True
     ):
         info = source.info(match.name_a)
-        view = arranged_view(location, source, info, {"view": look.parameters.get("view", "")})
+        view = arranged_view(b, source, info, {"view": look.parameters.get("view", "")})
         if shared is None or source is delta:
             shared = colour_scale(source, info, kind, colour_limits(source, info, percent=percent))
-        blocks.append(tensor_picture(desk, view, shared, name, title))
+        blocks.append(tensor_picture(desk, view, shared, name, title=f"{title} · {info.name}", source=line))
     return blocks
 
 

@@ -74,6 +74,6 @@ def test_a_report_opens_offline_in_the_readers_own_light(new_page, report_file, 
 def test_right_to_left_notes_begin_at_the_right_and_nothing_is_wider_than_a_phone(new_page, report_file):
     page = new_page(offline=True, viewport={"width": 390, "height": 800})
     page.goto(report_file.as_uri())
-    note = page.locator(".note p").first
+    note = page.locator(".words-note p").first
     assert note.evaluate("each => getComputedStyle(each).direction") == "rtl"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -47,7 +47,7 @@ HOSTILE = (
 ALLOWED = {
     *("html", "head", "meta", "title", "style", "body", "main", "header", "nav", "ol", "li", "a", "bdi", "section"),
     *("h1", "h2", "h3", "p", "div", "dl", "dt", "dd", "ul", "table", "thead", "tbody", "tr", "th", "td", "figure"),
-    *("picture", "source", "img", "figcaption", "span", "strong", "footer"),
+    *("wbr", "picture", "source", "img", "figcaption", "span", "strong", "footer"),
 }
 
 
