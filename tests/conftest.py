@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.measures.spans import num_threads
+
 ROOT = Path(__file__).resolve().parent.parent
 
 pytest_plugins = ["tests.hub.fixtures"]
@@ -16,6 +18,14 @@ pytest_plugins = ["tests.hub.fixtures"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--online", action="store_true", help="run the tests of a tiny model against the real hub")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The cores that this process may use, of a container too, at least two: many tests wait for other processes."""
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    limit, period = (quota.read_text().split() if quota.exists() else ("max", "1"))[:2]
+    cores = num_threads(None) if limit == "max" else min(num_threads(None), int(limit) // int(period))
+    return max(2, cores)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from engine.dtypes import ELEMENT_TYPES
 from engine.errors import SourceError
 from engine.sources import open as open_source
 
-fuzz = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+fuzz = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 PIECES = [
     *(b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b" ", b"\n", b"0", b"1", b"-1", b"4", b"1e3", b"null", b"true"),

@@ -76,28 +76,31 @@ def reference() -> tuple[Document, ...]:
 # What is bundled
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_bundled_checkpoint_loads_and_writes_in_a_fresh_python_without_internet(name):
+def test_the_bundled_checkpoints_load_and_write_in_a_fresh_python_without_internet():
     program = (
         "import sys\n"
         "from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast\n"
-        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1])\n"
-        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])\n"
-        "PreTrainedTokenizerFast.from_pretrained(sys.argv[1])\n"
-        "inputs = tokenizer('The', return_tensors='pt')\n"
-        "print(type(model).__name__, model.dtype, model.generate(**inputs, max_new_tokens=4).shape[1])\n"
+        "for folder in sys.argv[1:]:\n"
+        "    model = AutoModelForCausalLM.from_pretrained(folder)\n"
+        "    tokenizer = AutoTokenizer.from_pretrained(folder)\n"
+        "    PreTrainedTokenizerFast.from_pretrained(folder)\n"
+        "    inputs = tokenizer('The', return_tensors='pt')\n"
+        "    print(type(model).__name__, model.dtype, model.generate(**inputs, max_new_tokens=4).shape[1])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(BUNDLED / name)],
+        [sys.executable, "-c", program, *(str(BUNDLED / name) for name in NAMES)],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    kind, dtype, length = done.stdout.split()
-    assert (kind, dtype) == ("LlamaForCausalLM", "torch.bfloat16")
-    assert int(length) > 1
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(NAMES)
+    for line in lines:
+        kind, dtype, length = line.split()
+        assert (kind, dtype) == ("LlamaForCausalLM", "torch.bfloat16")
+        assert int(length) > 1
 
 
 def test_both_are_small(models):
