@@ -14,6 +14,7 @@ PAGES = [
     "pages/4_3D_Weights.py",
     "pages/5_Compare.py",
     "pages/11_SQL.py",
+    "pages/12_Report.py",
 ]
 
 
