@@ -139,7 +139,8 @@ def _with_room(layout: Panorama) -> Panorama:
 def _zoom(width: float, depth: float, turn: float, pixels: int) -> float:
     """The power of two at which the city fits into the picture, seen from that side.
 
-    A street that runs away from the viewer counts three quarters: nearer houses look larger, and the eye must not stand in it.
+    A street that runs away from the viewer counts three quarters: nearer houses look larger, and the eye must not
+    stand in it.
     """
     along, aside = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
     across, away = width * along + depth * aside + 0.5, width * aside + depth * along
