@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,18 +48,21 @@ def canvas_of(page):
 
 
 def hover(page, canvas, row, column):
-    """The tooltip's text over an entry that the view shows."""
-    box = canvas.locator("canvas").bounding_box()
-    x, y, width, height = map(float, canvas.get_attribute("data-plot").split(","))
-    r0, r1, c0, c1 = map(int, canvas.get_attribute("data-view").split(","))
-    page.mouse.move(
-        box["x"] + x + width * (column + 0.5 - c0) / (c1 - c0), box["y"] + y + height * (row + 0.5 - r0) / (r1 - r0)
-    )
+    """The tooltip's text over an entry that the view shows; the page may still move while it comes to rest."""
+    text = ""
     for _ in range(100):
-        if text := canvas.get_attribute("data-hover"):
-            return text
+        box = canvas.locator("canvas").bounding_box()
+        x, y, width, height = map(float, canvas.get_attribute("data-plot").split(","))
+        r0, r1, c0, c1 = map(int, canvas.get_attribute("data-view").split(","))
+        across, down = (column + 0.5 - c0) / (c1 - c0), (row + 0.5 - r0) / (r1 - r0)
+        page.mouse.move(box["x"] + x + width * across, box["y"] + y + height * down)
         page.wait_for_timeout(50)
-    raise AssertionError("the canvas shows no tooltip")
+        text = canvas.get_attribute("data-hover")
+        if text:
+            cell = json.loads(text)
+            if cell["rows"][0] <= row < cell["rows"][1] and cell["columns"][0] <= column < cell["columns"][1]:
+                return text
+    raise AssertionError(f"the canvas does not show entry ({row}, {column}), but {text!r}")
 
 
 def test_a_new_user_goes_from_home_to_measured_numbers(page, app):
