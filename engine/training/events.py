@@ -61,7 +61,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Self-play's verdict on one iteration: "improved", "hacked", "unstable" or "unchanged", with the reason in words."""
+    """Self-play's verdict on one iteration: "improved", "hacked", "unstable" or "unchanged", and why in words."""
 
     step: int
     verdict: str

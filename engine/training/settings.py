@@ -52,7 +52,7 @@ class TrainingSettings:
         final_share: the last rate as a part of the highest. decay_share: part of the steps that a trapezoid falls.
         weight_decay: of matrices only. max_norm: longer gradients are shortened to it.
         precision: "auto" takes bf16 only where a probe found it faster. compile: whether torch.compile is used.
-        evaluate_every: steps between looks at held-out text. patience: looks in a row without gain that end it; 0: never.
+        evaluate_every: steps between looks at held-out text. patience: looks without gain that end it, 0: never.
         save_every: steps between checkpoints. keep_last: checkpoints kept besides the best one and the last one.
         sample_every: steps between samples of text; 0 for none. seed: of weights, order of text and dropout.
         threads: of torch on the CPU; 0 for the machine's cores. device: "auto", "cpu", "cuda", "mps".
@@ -89,7 +89,7 @@ class SelfPlaySettings:
     Attributes:
         iterations: updates at the most. prompts: different prompts an update. group: samples of each prompt.
         new_tokens: written for each sample at the most. prompt_tokens: length of a prompt, taken from training text.
-        temperature: of sampling (1: the model itself). advantage: "grpo" (centred and scaled within the group) or "rloo"
+        temperature: of sampling (1: the model itself). advantage: "grpo" (centred and scaled in the group) or "rloo"
             (each sample against the mean of the others).
         weights: reward part -> weight; parts not named count nothing.
         learning_rate: of AdamW. max_norm: longer gradients are shortened to it.
