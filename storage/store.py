@@ -17,13 +17,16 @@ from storage.readings import Readings
 from storage.sessions import Sessions
 from storage.spectra import Spectra
 from storage.tables import Tables
+from storage.training import Training
 
 PATIENCE_S = 10.0
 """How long a call waits for another process that holds the file; chosen by us: longer than any write of ours takes,
 shorter than a person waits before a dead page."""
 
 
-class Store(Locations, Models, Readings, Spectra, Health, Comparisons, Experiments, Sessions, Queries, Tables):
+class Store(
+    Locations, Models, Readings, Spectra, Health, Comparisons, Experiments, Training, Sessions, Queries, Tables
+):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
     The file is made, or upgraded after a backup copy, when it is first used.
