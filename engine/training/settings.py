@@ -24,6 +24,7 @@ class ModelSettings:
         dropout: share of the embedding and of each block's output set to zero while training; 0 for none.
         tied: whether the embedding is also the output head.
         rope_theta: base of the rotary angles (Su et al. 2021).
+        norm_epsilon: added to the mean square in every RMSNorm.
     """
 
     vocabulary_size: int = 4096
@@ -36,6 +37,7 @@ class ModelSettings:
     dropout: float = 0.0
     tied: bool = True
     rope_theta: float = 10000.0
+    norm_epsilon: float = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
