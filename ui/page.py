@@ -29,12 +29,19 @@ def page_setup(title: str, icon: str, subtitle: str = "") -> None:
         menu_items={"about": f"**Weightscope.** {TAGLINE}"},
     )
     require_access()
+    st.session_state["is_arrival"] = st.session_state.get("page") != title
+    st.session_state["page"] = title
     st.title(title, anchor=False, icon=icon)
     if subtitle:
         st.caption(subtitle)
     from ui.session_panel import save_offer  # here, because what it draws needs this module
 
     save_offer(title)
+
+
+def is_arrival() -> bool:
+    """Whether this run is the first one on this page, coming from another page or from outside."""
+    return st.session_state.get("is_arrival", False)
 
 
 @contextmanager

@@ -15,11 +15,14 @@ from engine.sources.base import Source, TensorInfo
 from engine.sources.hub_access import is_hub_uri
 from storage.records import Location
 from ui.hub_token import session_token
-from ui.page import escape_markdown, store
+from ui.page import escape_markdown, is_arrival, store
 from workflows.library import locations
 
 ALL = "all"
 OUTSIDE = "outside layers"
+
+_REMEMBERED = "chosen"
+"""Key of the session's own record of what was chosen: Streamlit's ends with the page that drew the box."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +146,18 @@ def _first_look(infos: list[TensorInfo], places: dict[str, Place]) -> TensorInfo
     return max(matrices or infos, key=lambda info: info.num_elements)
 
 
-def _write_to_url(key: str, value: str) -> None:
-    """Streamlit writes a value to the URL when it changes, but not one that a widget is born with."""
+def _is_written(key: str, value: str) -> bool:
+    """Put a box's value into the URL before the box is drawn; whether it stands there now.
+
+    Streamlit writes a value to the URL when it changes, but not one that a widget is born with.
+    """
     if st.query_params.get(key) == value:
-        return
+        return True
     try:
         st.query_params[key] = value
-    except StreamlitAPIException:  # the box was drawn before: from then on Streamlit writes, and nobody else may
-        return
+    except StreamlitAPIException:  # the box of the page before still owns the name, until this run ends
+        return False
+    return True
 
 
 def _forget_view() -> None:
@@ -170,19 +177,24 @@ def _bound_selectbox(label: str, options: list[str], *, key: str, default: str, 
     """A select box whose value is always in the URL; a value that does not exist (any more) is said, then replaced.
 
     The box has no default of its own (index=None), because Streamlit leaves a default out of the URL and a shared link
-    must keep meaning the same model after others were added.
+    must keep meaning the same model after others were added. What was chosen is remembered from page to page.
     """
-    is_new = key not in st.session_state
-    asked = st.session_state.get(key, st.query_params.get(key))
+    remembered = st.session_state.setdefault(_REMEMBERED, {})
+    linked = st.query_params.get(key)
+    asked = (linked if is_arrival() else None) or st.session_state.get(key) or linked or remembered.get(key)
     if asked not in options:
-        if asked and is_new:
+        if asked and asked == linked:
             st.warning(
                 f"There is no {what} “{escape_markdown(asked)}” here. Showing another one.", icon=":material/link_off:"
             )
-        if not is_new:
+        if remembered.get(key):
             _forget_view()
-        st.session_state[key] = default
-    if is_new or key not in st.query_params:
-        _write_to_url(key, st.session_state.get(key, asked))
-    chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=_forget_view)
-    return chosen if chosen is not None else default
+        asked = default
+    is_written = linked is not None or _is_written(key, asked)
+    if linked is None or st.session_state.get(key) != asked:
+        st.session_state[key] = asked
+    chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", on_change=_forget_view) or default
+    remembered[key] = chosen
+    if not is_written and is_arrival():
+        st.rerun()  # the box of the page before has let go of the name now
+    return chosen

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import engine.sources
 from storage.store import Store
@@ -163,3 +165,14 @@ def test_the_zoo_leads_to_a_model_from_a_shelf_that_is_in_the_url(page, app):
     page.get_by_role("button", name="See").nth(1).click(timeout=60_000)
     canvas_of(page)
     assert "/Heatmap?model=starter" in page.url
+
+
+@pytest.mark.parametrize("start", ["Compare?model=starter-init&other=starter", "Chat?model=starter-init"])
+def test_the_chosen_model_goes_along_through_the_sidebar(page, app, start):
+    page.goto(f"{app}/{start}")
+    model = page.get_by_test_id("stSelectbox").first.locator("input")
+    expect(model).to_have_value("starter-init", timeout=30_000)
+    for name in ("Heatmap", "3D Weights", "Compare"):
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+        page.wait_for_url(re.compile(rf"/{name.replace(' ', '_')}\?.*model=starter-init"), timeout=30_000)
+        expect(model).to_have_value("starter-init", timeout=30_000)
