@@ -1,11 +1,33 @@
-"""The models made here: where they lie."""
+"""The models made here: where they lie, how a checkpoint becomes one, and how one is deleted."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from engine.errors import JobError, SourceError, TrainingError
+from storage.records import Location
 from storage.store import Store
+from storage.training import KIND
+from workflows.locations import add_path, locations
 from workflows.training_request import check_name
+
+WEIGHTS, CARD = "model.safetensors", "README.md"
+STATE = "training_state."
+"""How the files of a checkpoint begin that only a training that goes on needs."""
+
+INITIAL = "initial"
+"""The folder of a new model's weights before they learnt anything, beside its checkpoints."""
+
+RUN_KEY, PARENT_KEY, PARENT_HASH_KEY = "weightscope.run", "weightscope.parent", "weightscope.parent_hash"
+"""What the weight file's own metadata remembers: the run that made it, and what it went on from, if from a model."""
+
+_COPY_BYTES = 4 << 20
+_LONGEST_HEADER = 100 << 20
+_UNFINISHED = ".becoming-"
 
 
 def trained_folder(store: Store) -> Path:
@@ -14,6 +36,105 @@ def trained_folder(store: Store) -> Path:
 
 
 def model_folder(store: Store, name: str) -> Path:
-    """`data/trained/<name>`: the finished model, with `checkpoint-<step>` folders beneath. Raises TrainingError for an
-    unsafe name."""
+    """`data/trained/<name>`: the finished model, its checkpoints beneath. Raises TrainingError for an unsafe name."""
     return trained_folder(store) / check_name(name)
+
+
+def trained_name(store: Store, uri: str) -> str | None:
+    """The name of the trained model that a path belongs to: the model itself or one of its checkpoints; else None."""
+    folder, path = trained_folder(store).resolve(), Path(uri).resolve()
+    return path.relative_to(folder).parts[0] if folder in path.parents else None
+
+
+def publish(
+    store: Store, name: str, checkpoint: Path, metadata: dict[str, str], card: Callable[[Path], str]
+) -> Location:
+    """Make a checkpoint the finished model `data/trained/<name>` and known to the library.
+
+    Every file is complete before it gets its name, and the weights come last: whoever looks earlier finds no model.
+
+    Args:
+        checkpoint: an ordinary model folder. metadata: added to the weight file's own.
+        card: given the folder with the finished files, the text of its README.md.
+    Raises: TrainingError if the disk is full or may not be written.
+    """
+    home = model_folder(store, name)
+    unfinished = home / f"{_UNFINISHED}{os.getpid()}"
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        for file in sorted(checkpoint.iterdir()):
+            if file.is_file() and not file.name.startswith(STATE) and file.name != WEIGHTS:
+                shutil.copyfile(file, unfinished / file.name)
+        copy_weights(checkpoint / WEIGHTS, unfinished / WEIGHTS, metadata)
+        (unfinished / CARD).write_text(card(unfinished), encoding="utf-8")
+        for file in sorted(unfinished.iterdir(), key=lambda file: file.name == WEIGHTS):
+            _flush(file)
+            file.replace(home / file.name)
+    except OSError as error:
+        raise TrainingError(
+            f"The finished model cannot be written to {home}: {error}.",
+            "Make room on the disk, or let the folder be written, then resume: the checkpoints are whole.",
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return add_path(store, home, origin="trained", name=name)
+
+
+def copy_weights(source: Path, target: Path, metadata: dict[str, str]) -> None:
+    """Copy a safetensors file with more of its own metadata; tensors and their order stay byte for byte.
+
+    Raises: SourceError if the file has no header of this format; OSError.
+    """
+    with source.open("rb") as old, target.open("wb") as new:
+        length = int.from_bytes(old.read(8), "little")
+        if not 2 <= length <= _LONGEST_HEADER:
+            raise SourceError(f"{source} is no safetensors file: its header would have {length} bytes.")
+        header = json.loads(old.read(length))
+        header = {"__metadata__": header.pop("__metadata__", {}) | metadata} | header
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        new.write(len(text).to_bytes(8, "little") + text)
+        shutil.copyfileobj(old, new, _COPY_BYTES)
+
+
+def delete_trained(store: Store, name: str) -> None:
+    """Delete a trained model: folder, checkpoints, what was measured of them, and the history of its training.
+
+    Measurements and history stay where another location has the same content, such as an upload of its zip.
+
+    Raises: JobError while a run works on it; TrainingError if the folder cannot be deleted.
+    """
+    from workflows.jobs import Jobs
+
+    home = model_folder(store, name)
+    jobs = Jobs(store.folder)
+    runs = [job for job in jobs.all() if job.kind == "train" and job.arguments["request"]["name"] == name]
+    if any(job.is_active for job in runs):
+        raise JobError(f"{name} is being trained.", "Pause or stop its run first.")
+    known = locations(store)
+    own = [location for location in known if trained_name(store, location.uri) == name]
+    elsewhere = {location.content_hash for location in known if location not in own}
+    is_shared = False
+    for location in own:
+        if location.content_hash in elsewhere - {None}:
+            is_shared = True
+        elif location.content_hash:
+            store.delete_model(location.content_hash)
+        store.remove_location(location.name)
+    if not is_shared:
+        for experiment in store.experiments(KIND):
+            if experiment.name == name:
+                store.delete_training(experiment.id)
+    for job in runs:
+        jobs.forget(job.id)
+    try:
+        if home.is_dir() and not home.is_symlink():
+            shutil.rmtree(home)
+    except OSError as error:
+        raise TrainingError(f"{home} cannot be deleted whole: {error}.", "Delete the folder yourself.") from error
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())

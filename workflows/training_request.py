@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args, get_origin
 
 from engine.errors import TrainingError
+from engine.training.footprint import completed
 from engine.training.settings import CorpusChoice, ModelSettings, SelfPlaySettings, TrainingSettings
 
 LONGEST_NAME = 60
@@ -104,22 +105,11 @@ def check_name(name: str) -> str:
 
 
 def _check_model(model: ModelSettings) -> None:
+    """The engine's own rules, and bounds beyond which nobody means it."""
     for field, least in (("vocabulary_size", 257), ("width", 2), ("layers", 1), ("heads", 1), ("context", 2)):
         _check_range(field, getattr(model, field), least, 10**7)
     _check_range("dropout", model.dropout, 0, 0.95)
-    _check_range("rope_theta", model.rope_theta, 1, math.inf)
-    for field in ("key_value_heads", "ffn_width"):
-        _check_range(field, getattr(model, field), 0, 10**7)
-    if model.width % (2 * model.heads):
-        raise TrainingError(
-            f"A width of {model.width} cannot be shared by {model.heads} heads.",
-            f"Take a multiple of {2 * model.heads}, such as {-(-model.width // (2 * model.heads)) * 2 * model.heads}.",
-        )
-    if model.key_value_heads and model.heads % model.key_value_heads:
-        raise TrainingError(
-            f"{model.heads} query heads cannot share {model.key_value_heads} heads of keys and values.",
-            "Take a divisor of the heads, or 0 for as many.",
-        )
+    completed(model)
 
 
 def _check_training(training: TrainingSettings) -> None:

@@ -7,6 +7,8 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,27 +35,39 @@ def add_upload(store: Store, name: str, stream: BinaryIO, *, limit_bytes: int) -
         stream: its bytes. limit_bytes: the most that is taken.
     Raises: SourceError if it is larger, empty, no checkpoint, or malformed.
     """
-    uploads = uploads_folder(store)
-    _sweep(uploads)
-    incoming = uploads / f"{_INCOMING}{secrets.token_hex(8)}"
-    incoming.mkdir(parents=True)
-    try:
+    with incoming_folder(store) as incoming:
         file = incoming / safe_file_name(name)
-        digest = _receive(stream, file, name, limit_bytes)
+        digest = receive(stream, file, name, limit_bytes)
         with engine.sources.open(file):
             pass
-        kept = uploads / digest
-        if not kept.exists():
-            _move(incoming, kept)
-        path = next(kept.iterdir())
+        path = next(keep_once(store, incoming, digest).iterdir())
         return add_path(store, path, origin="uploaded", name=path.name.partition(".")[0])
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
 
 
 def uploads_folder(store: Store) -> Path:
     """Where uploaded checkpoints lie; the only place where removing a location may delete weights."""
     return store.folder / "uploads"
+
+
+@contextmanager
+def incoming_folder(store: Store) -> Iterator[Path]:
+    """A new folder beside the uploads for what is still coming in; at the end nothing of it stays."""
+    uploads = uploads_folder(store)
+    _sweep(uploads)
+    incoming = uploads / f"{_INCOMING}{secrets.token_hex(8)}"
+    incoming.mkdir(parents=True)
+    try:
+        yield incoming
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+
+
+def keep_once(store: Store, checked: Path, digest: str) -> Path:
+    """Move a checked folder to `data/uploads/<digest>`, unless the same bytes are kept already; returns that folder."""
+    kept = uploads_folder(store) / digest
+    if not kept.exists():
+        _move(checked, kept)
+    return kept
 
 
 def safe_file_name(name: str) -> str:
@@ -65,8 +79,8 @@ def safe_file_name(name: str) -> str:
     return plain if re.search(r"\w", plain) else "upload"
 
 
-def _receive(stream: BinaryIO, file: Path, name: str, limit_bytes: int) -> str:
-    """Write the stream to the file; returns its SHA-256."""
+def receive(stream: BinaryIO, file: Path, name: str, limit_bytes: int) -> str:
+    """Write the stream to the file; returns its SHA-256. Raises: SourceError if it is larger than the limit."""
     digest, size = hashlib.sha256(), 0
     with file.open("wb") as target:
         while chunk := stream.read(_CHUNK_BYTES):
