@@ -13,6 +13,9 @@ OVERLAP_CHARACTERS = 100
 """Two documents that share so long a run of characters stay on the same side of the split. Chosen by us: half of what
 counts as a leak in our tests; at 60 nearly all of the language reference hangs together by its stock phrases."""
 
+END_OF_TEXT = "<|endoftext|>"
+"""Stands before every document and ends generation (GPT-2's name for it)."""
+
 REPEAT_CHARACTERS = 40
 """A paragraph at least so long is kept once; shorter ones ("Changed in version 3.8") may return. Chosen by us."""
 
@@ -23,6 +26,15 @@ class Document:
 
     name: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents that belong together, and how often a token of theirs is drawn beside one of a corpus of weight 1."""
+
+    name: str
+    documents: tuple[Document, ...]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

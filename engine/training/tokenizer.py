@@ -8,9 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from engine.errors import TrainingError
-
-END_OF_TEXT = "<|endoftext|>"
-"""Stands before every document and ends generation (GPT-2's name for it)."""
+from engine.training.corpus import END_OF_TEXT as END_OF_TEXT
 
 NUM_BYTES = 256
 
