@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,16 +68,13 @@ def standard_library(limit_bytes: int = MAX_SOURCE_BYTES) -> tuple[Document, ...
     """
     root = Path(sysconfig.get_path("stdlib"))
     documents, size = [], 0
-    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
-        name = path.relative_to(root)
-        if _LEFT_OUT.intersection(name.parts) or name.parts[0].startswith("config-"):
-            continue
+    for path in _sources(root):
         data = path.read_bytes()
         if size + len(data) > limit_bytes:
             break
         text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
         if text.strip():
-            documents.append(Document(name.as_posix(), text))
+            documents.append(Document(path.relative_to(root).as_posix(), text))
             size += len(data)
     if not documents:
         raise TrainingError(
@@ -85,3 +82,12 @@ def standard_library(limit_bytes: int = MAX_SOURCE_BYTES) -> tuple[Document, ...
             "Use a Python from python.org, or attach another text.",
         )
     return tuple(documents)
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    """Modules by name, then those of packages by name; other people's packages are not walked through."""
+    for path in sorted(root.glob("*.py")):
+        yield path
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        if folder.name not in _LEFT_OUT and not folder.name.startswith("config-"):
+            yield from _sources(folder)

@@ -80,6 +80,13 @@ def samples(data: bytes, length: int = SAMPLED_RUN) -> np.ndarray:
     return hashes[hashes % np.uint64(SAMPLE_SHARE) == 0]
 
 
+def among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which hashes are in `known`, which is sorted; bool, the shape of `hashes`."""
+    if not len(known):
+        return np.zeros(len(hashes), bool)
+    return known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+
+
 def found_in(wanted: Mapping[int, np.ndarray], texts: Iterable[bytes]) -> dict[int, np.ndarray]:
     """Which runs occur anywhere in some texts.
 
@@ -98,6 +105,5 @@ def found_in(wanted: Mapping[int, np.ndarray], texts: Iterable[bytes]) -> dict[i
                 continue
             for _, hashes in _chunks(text, length):
                 maybe = hashes[tables[length][hashes >> shift]]
-                places = np.minimum(np.searchsorted(known, maybe), len(known) - 1)
-                is_found[length][places[known[places] == maybe]] = True
+                is_found[length][np.searchsorted(known, maybe[among(maybe, known)])] = True
     return is_found

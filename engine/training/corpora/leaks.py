@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from engine.training.corpora.fingerprints import SAMPLED_RUN, essence, found_in, run_hashes
+from engine.training.corpora.fingerprints import SAMPLED_RUN, among, essence, found_in, run_hashes
 from engine.training.corpora.passages import Span, joined
 from engine.training.corpus import Document
 
@@ -44,9 +44,9 @@ def without_leaks(pieces: Sequence[tuple[str, str, list[Span]]], learnt: Sequenc
     documents: list[Document] = []
     numbers: dict[str, int] = {}
     for (name, text, spans), parts, long, short in zip(pieces, essences, long_runs, short_runs, strict=True):
-        is_leak = _touched(parts, np.flatnonzero(np.isin(long, leaked[_RUN])) * _STRIDE)
+        is_leak = _touched(parts, np.flatnonzero(among(long, leaked[_RUN])) * _STRIDE)
         for index, hashes in enumerate(short):
-            known = np.isin(hashes, leaked[SAMPLED_RUN])
+            known = among(hashes, leaked[SAMPLED_RUN])
             is_leak[index] |= bool(len(known)) and known.mean() >= NEAR_COPY_SHARE
         for kept in _kept(spans, is_leak):
             number = numbers[name] = numbers.get(name, 0) + 1
