@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.errors import JobError, SourceError
 from engine.sources.hub_access import HubName, is_hub_uri
+from workflows.training_request import TrainingRequest
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ def _check_compare(arguments: dict) -> dict:
     return {"a": a, "b": b, "name_a": name_a, "name_b": name_b}
 
 
+def _check_train(arguments: dict) -> dict:
+    """`request` is a `workflows.training_request.TrainingRequest` as JSON."""
+    return {"request": TrainingRequest.from_json(arguments.get("request")).check().to_json()}
+
+
 KINDS: dict[str, JobKind] = {
     "extract": JobKind(
         check=_check_model,
@@ -93,5 +99,11 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: f"{_hub_name(arguments)} {arguments['file']}",
         command=lambda arguments: [f"--file={arguments['file']}", "--", _hub_name(arguments)],
         title=lambda arguments: f"Download {_hub_name(arguments)}",
+    ),
+    "train": JobKind(
+        check=_check_train,
+        subject=lambda arguments: arguments["request"]["name"],
+        command=lambda _arguments: [],  # the run's folder says it all
+        title=lambda arguments: f"Train {arguments['request']['name']}",
     ),
 }

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,10 +23,30 @@ PROGRESS_EVERY_S = 0.25
 EXIT_OK, EXIT_FAILED, EXIT_CANCELLED = 0, 1, 130
 
 
-def slots() -> int:
-    """How many jobs work at the same time; the others wait. WEIGHTSCOPE_JOBS, else 2 (chosen by us)."""
-    given = os.environ.get("WEIGHTSCOPE_JOBS", "")
-    return max(int(given), 1) if given.isdecimal() else 2
+@dataclass(frozen=True)
+class Lane:
+    """Jobs that wait for each other.
+
+    Attributes:
+        name: of its lock files. variable: the environment variable that says how many work at the same time.
+        usual: how many without it.
+    """
+
+    name: str
+    variable: str
+    usual: int
+
+    def slots(self) -> int:
+        """How many of its jobs work at the same time; the others wait."""
+        given = os.environ.get(self.variable, "")
+        return max(int(given), 1) if given.isdecimal() else self.usual
+
+
+JOBS = Lane("job", "WEIGHTSCOPE_JOBS", 2)
+"""Measuring and the like: minutes. Two at a time are chosen by us."""
+
+TRAININGS = Lane("train", "WEIGHTSCOPE_TRAININGS", 1)
+"""Trainings last hours and use every core: they wait for each other, and nothing else waits for them. Ours."""
 
 
 class RunReport(StoppableReport):
@@ -61,21 +82,28 @@ class RunReport(StoppableReport):
         super().check()
 
 
-def run_job(run: RunFolder, locks: Path, work: Callable[[RunReport], dict]) -> int:
+def run_job(
+    run: RunFolder,
+    locks: Path,
+    work: Callable[[RunReport], dict],
+    lane: Lane | None = JOBS,
+    report: RunReport | None = None,
+) -> int:
     """Do a run's work in this process, and leave a final event however it ends.
 
     Args:
         run: the run's folder. locks: the folder of the lock files that count running jobs.
         work: does it, given where to report; returns what the job's `result` shall be.
+        lane: whom it waits for; None starts at once. report: where to report; None for the run's folder alone.
     Returns: the exit code: 0 done, 1 failed, 130 cancelled. A bug keeps its traceback.
     """
     write_mark(run)
-    report = RunReport(run)
+    report = report or RunReport(run)
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: report.ask_to_stop())
     try:
-        with _slot(locks, report):
+        with contextlib.nullcontext() if lane is None else _slot(locks, report, lane):
             run.write_event("state", state="running")
             result = work(report)
         run.write_event("state", state="done", result=result)
@@ -94,10 +122,10 @@ def run_job(run: RunFolder, locks: Path, work: Callable[[RunReport], dict]) -> i
 
 
 @contextlib.contextmanager
-def _slot(locks: Path, report: RunReport) -> Iterator[None]:
+def _slot(locks: Path, report: RunReport, lane: Lane) -> Iterator[None]:
     """Hold one of the few places for working jobs; wait for one, hearing a cancel. A dead job's place is free."""
     locks.mkdir(parents=True, exist_ok=True)
-    places = [FileLock(locks / f"job-{number}.lock") for number in range(slots())]
+    places = [FileLock(locks / f"{lane.name}-{number}.lock") for number in range(lane.slots())]
     while True:
         for place in places:
             try:

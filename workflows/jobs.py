@@ -105,8 +105,8 @@ class Jobs:
     """The jobs of one data folder, seen and steered from any process.
 
     Nothing is kept in memory but how far each run's events were read; two apps, tabs or terminals see the same jobs.
-    As many work at once as `job_process.slots()` says, the others are "queued" until one ends; who is next is not
-    promised.
+    As many work at once as their lane of `job_process` has slots, the others are "queued" until one ends; who is next
+    is not promised.
 
     Args:
         data: the data folder.
