@@ -163,7 +163,7 @@ class Checkpoints:
         free = shutil.disk_usage(self.folder).free
         if free < wanted:
             raise TrainingError(
-                f"Checkpoint {step} needs {wanted / 2**20:,.0f} MiB in {self.folder}, and {free / 2**20:,.0f} are free.",
+                f"Checkpoint {step} needs {wanted >> 20:,} MiB in {self.folder}, and {free >> 20:,} are free.",
                 "Make room on the disk, then resume; earlier checkpoints are whole.",
             )
 
@@ -232,7 +232,10 @@ def _told(what: str) -> Iterator[None]:
     """Say what the system said, and what to do about it."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TrainingError) as caught:
+        error = caught.__cause__ if isinstance(caught, TrainingError) else caught
+        if not isinstance(error, (OSError, SafetensorError)):
+            raise
         number = error.errno if isinstance(error, OSError) else None
         if number in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):
             hint = "The disk is full. Make room on it, then resume; earlier checkpoints are whole."
