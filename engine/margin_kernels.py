@@ -6,7 +6,7 @@ import numpy as np
 from numba import float32, float64, njit, types, uint16, uint32
 from numba.extending import register_jitable
 
-from engine.measures.compilation import array, kernel
+from engine.measures.compilation import array, compile_for, kernel
 
 STRIP = 1024
 """Columns taken at once, so that their two sums stay in the first-level cache (16 KiB); chosen by us."""
@@ -67,9 +67,4 @@ def add_bfloat16(patterns, scratch, rows, columns):
 def compile_kernels() -> None:
     """All versions, compiled or loaded: in one order, which the cache on disk relies on."""
     for compiled, signatures in ((add_numbers, NUMBER_SIGNATURES), (add_bfloat16, BFLOAT16_SIGNATURES)):
-        for signature in signatures:
-            try:
-                compiled.compile(signature)
-            except OSError:  # the code is in place, only a full or read-only disk could not keep it
-                if signature not in compiled.overloads:
-                    raise
+        compile_for(compiled, *signatures)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import int64, njit, types, uint16, uint32
 from numba.extending import overload
 
-from engine.measures.compilation import array, kernel
+from engine.measures.compilation import array, compile_for, kernel
 
 STRIP = 8192
 """Columns folded at a time, so that what is being folded stays in the nearest caches; the best of 1024 to 65536."""
@@ -229,12 +229,5 @@ def widen_back(keys, bits):
 def compiled_kernels():
     """All three, compiled or loaded: in one order, which the cache on disk relies on."""
     for function, signatures in ((largest_keys, SIGNATURES), (turn_back, TURNED), (widen_back, WIDENED)):
-        for signature in signatures:
-            try:
-                function.compile(signature)
-            except (
-                OSError
-            ):  # the code is in place, only a full or read-only disk could not keep it for the next process
-                if signature not in function.overloads:
-                    raise
+        compile_for(function, *signatures)
     return largest_keys, turn_back, widen_back

@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 
 from engine.errors import StorageError
 from engine.health.findings import Finding
-from engine.measures.results import AxisProfile
 from storage.connection import first_row
 from storage.database import Database
 from storage.models import model_key
@@ -62,32 +60,6 @@ class Health:
                 [key],
             ).fetchall()
         return [_finding(row) for row in found]
-
-    def all_values(self, model: str) -> dict[str, dict[str, float]]:
-        """Every stored measure of every tensor: tensor -> measure -> value, NaN where undefined."""
-        with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT tensor, measure, value FROM measurement WHERE model = ?", [model_key(connection, model)]
-            ).fetchall()
-        values: dict[str, dict[str, float]] = {}
-        for tensor, measure, value in rows:
-            values.setdefault(tensor, {})[measure] = math.nan if value is None else value
-        return values
-
-    def axis_profiles(self, model: str) -> dict[tuple[str, str], AxisProfile]:
-        """The profiles of all tensors: (tensor, "row" or "column") -> profile."""
-        with self._database.reading() as connection:
-            found = connection.execute(
-                "SELECT tensor, axis, l2, abs_max, num_zero, num_nonfinite FROM axis_profile WHERE model = ?",
-                [model_key(connection, model)],
-            ).fetchnumpy()
-        types = {"l2": np.float32, "abs_max": np.float32, "num_zero": np.int64, "num_nonfinite": np.int64}
-        return {
-            (str(found["tensor"][i]), str(found["axis"][i])): AxisProfile(
-                *(np.asarray(found[name][i], dtype) for name, dtype in types.items())
-            )
-            for i in range(len(found["tensor"]))
-        }
 
 
 def _rows(findings: Sequence[Finding]) -> pa.Table:

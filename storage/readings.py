@@ -50,6 +50,32 @@ class Readings:
             ).fetchall()
         return {name: np.nan if value is None else value for name, value in rows}
 
+    def all_values(self, model: str) -> dict[str, dict[str, float]]:
+        """Every stored measure of every tensor: tensor -> measure -> value, NaN where undefined."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT tensor, measure, value FROM measurement WHERE model = ?", [model_key(connection, model)]
+            ).fetchall()
+        values: dict[str, dict[str, float]] = {}
+        for tensor, measure, value in rows:
+            values.setdefault(tensor, {})[measure] = np.nan if value is None else value
+        return values
+
+    def axis_profiles(self, model: str) -> dict[tuple[str, str], AxisProfile]:
+        """The profiles of all tensors: (tensor, "row" or "column") -> profile."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT tensor, axis, l2, abs_max, num_zero, num_nonfinite FROM axis_profile WHERE model = ?",
+                [model_key(connection, model)],
+            ).fetchnumpy()
+        types = {"l2": np.float32, "abs_max": np.float32, "num_zero": np.int64, "num_nonfinite": np.int64}
+        return {
+            (str(found["tensor"][i]), str(found["axis"][i])): AxisProfile(
+                *(np.asarray(found[name][i], dtype) for name, dtype in types.items())
+            )
+            for i in range(len(found["tensor"]))
+        }
+
     def distribution(self, model: str, tensor: str) -> Distribution | None:
         """The stored distribution of one tensor, exactly as it was measured; None if there is none."""
         row = self._row("distribution", _DISTRIBUTION, model, tensor)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import float64, int16, int64, njit, uint16, uint32
 from numba.extending import overload
 
-from engine.measures.compilation import array, kernel
+from engine.measures.compilation import array, compile_for, kernel
 
 BLOCK = 512
 """Entries summed in float32 before they are added in float64: short for the sake of accuracy, long against the cost of
@@ -230,12 +230,7 @@ def _compiled_num_unequal(a, b):
 @cache
 def compiled(function):
     """A kernel of this module, all versions compiled or loaded in one order, which the disk cache relies on."""
-    for signature in _SIGNATURES[function]:
-        try:
-            function.compile(signature)
-        except OSError:  # the code is in place, only a full or read-only disk could not keep it for the next process
-            if signature not in function.overloads:
-                raise
+    compile_for(function, *_SIGNATURES[function])
     return function
 
 

@@ -56,7 +56,7 @@ def warm_up(report: Callable[[str], None] | None = None) -> None:
         for compiled, signatures in _KERNELS:
             for signature in signatures:
                 hits = sum(compiled.stats.cache_hits.values())
-                _compile(compiled, signature)
+                compile_for(compiled, signature)
                 was_cached = sum(compiled.stats.cache_hits.values()) > hits
                 if report and not was_cached and not is_told:
                     report(f"First use on this machine: compiling the kernels, about {EXPECTED_S} s …")
@@ -64,6 +64,17 @@ def warm_up(report: Callable[[str], None] | None = None) -> None:
         if is_told:
             report(f"The kernels are ready ({time.perf_counter() - started:.0f} s).")
         _prepared = True
+
+
+def compile_for(compiled: Callable, *signatures: tuple) -> None:
+    """Compile a numba function for these argument types, or load it from the cache, in this order.
+
+    A function compiled in another order in another process may spoil its cache on disk (see `warm_up`).
+
+    Raises: OSError only if there is no compiled code; a full or read-only disk that cannot keep it is no error.
+    """
+    for signature in signatures:
+        _compile(compiled, signature)
 
 
 def _compile(compiled: Callable, signature: tuple) -> None:

@@ -117,7 +117,10 @@ def _one(key: str, source: Source, info: TensorInfo, colours: Colours) -> None:
     frame = Frame(height=HEIGHT, group="compare")
     state = heatmap_canvas(source, info, key=f"compare-{key}", colours=colours, start=start, frame=frame)
     if key == "a":
-        st.query_params["view"] = "" if state.is_full else state.view.text
+        if state.is_full:
+            st.query_params.pop("view", None)
+        else:
+            st.query_params["view"] = state.view.text
     if state.selected is None:
         st.caption("Click a weight to keep its value here." if key == "a" else " ")
     else:
