@@ -13,7 +13,7 @@ Kind = Literal["normal", "uniform"]
 _RESIDUAL_SCALED = frozenset({"gpt2", "gpt_neo", "imagegpt", "decision_transformer", "openelm"})
 """Families that start the two matrices which write into the residual stream at 1/√(2·layers) of all others."""
 
-_EMBEDDINGS = frozenset({"token_embedding", "position_embedding", "token_type_embedding"})
+_EMBEDDINGS = frozenset({"token_embedding", "position_embedding", "segment_embedding"})
 _WRITES = frozenset({"output", "ffn_out"})
 
 

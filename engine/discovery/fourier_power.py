@@ -1,0 +1,93 @@
+"""How the energy of a matrix is spread over frequencies along one of its axes, whatever its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+STRIP = 1 << 20
+"""Numbers transformed at a time in float64; chosen by us: 8 MiB and their transform."""
+
+
+@dataclass(frozen=True, eq=False)
+class AxisPower:
+    """The energy of a matrix by frequency along one axis, summed over the lines that run along it.
+
+    Frequency u of n places is u/n periods per place. It is the 2-D power spectrum summed over the other axis.
+
+    Attributes:
+        length: n, places along the axis. num_lines: lines that were summed.
+        energy: (n//2 + 1,) float64, Σ|X(u)|²/n over the lines, with the equal energy of −u added to that of u;
+            all together they are Σx² (Parseval).
+    """
+
+    length: int
+    num_lines: int
+    energy: np.ndarray
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """(n//2 + 1,) periods per place, 0 … ½."""
+        return np.arange(len(self.energy)) / self.length
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(n//2 + 1,) how many of the n frequencies each stands for: 2, but 1 for zero and for ½."""
+        weights = np.full(len(self.energy), 2.0)
+        weights[0] = 1.0
+        if self.length % 2 == 0:
+            weights[-1] = 1.0
+        return weights
+
+    @property
+    def density(self) -> np.ndarray:
+        """Energy of a single frequency: level for white noise."""
+        return self.energy / self.weights
+
+    @cached_property
+    def varying(self) -> float:
+        """Energy apart from frequency zero: that of the lines about their own means."""
+        return float(self.energy[1:].sum())
+
+    @property
+    def relative(self) -> np.ndarray:
+        """(n//2,) density of the frequencies above zero over their mean: 1 for white noise; NaN for constant lines."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.density[1:] / (self.varying / max(1.0, float(self.weights[1:].sum())))
+
+    def autocorrelation(self, num_lags: int) -> np.ndarray:
+        """Correlation of the weights with those so many places further along the axis, lags 0 … num_lags − 1.
+
+        Circular, of the lines about their own means: r(k) = Σ energy(u)·cos(2πuk/n) / Σ energy(u), u > 0. Noise has
+        −1/(n − 1) on average. NaN for lags of n and more, and for constant lines.
+
+        Source: Wiener-Khinchin.
+        """
+        density = self.density.copy()
+        density[0] = 0.0
+        found = np.fft.irfft(density, self.length) if self.length > 1 else np.zeros(1)
+        result = np.full(num_lags, np.nan)
+        if self.varying > 0:
+            kept = min(num_lags, self.length)
+            result[:kept] = found[:kept] / found[0]
+        return result
+
+
+def axis_power(matrix: np.ndarray, axis: int) -> AxisPower:
+    """The energy of a matrix by frequency along an axis, a strip at a time.
+
+    Args: matrix: (rows, cols), any real type, finite. axis: 0 for down the rows, 1 for along a row.
+    """
+    import scipy.fft
+
+    length, num_lines = matrix.shape[axis], matrix.shape[1 - axis]
+    energy = np.zeros(length // 2 + 1)
+    step = max(1, STRIP // max(1, length))
+    for start in range(0, num_lines, step):
+        strip = matrix[start : start + step] if axis == 1 else matrix[:, start : start + step].T
+        waves = scipy.fft.rfft(np.ascontiguousarray(strip, np.float64), axis=1)
+        energy += (np.square(waves.real) + np.square(waves.imag)).sum(axis=0)
+    power = AxisPower(length, num_lines, energy / max(1, length))
+    return AxisPower(length, num_lines, power.energy * power.weights)
