@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import engine.sources
 from engine.folding import matrix_shape
 from engine.margins import margins
+from tests.engine.test_heatmaps import Matrix
 
 KINDS = [
     *(np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn),
@@ -67,8 +68,6 @@ def test_the_numbers_do_not_depend_on_the_threads_nor_on_the_cut(tmp_path, write
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 999), rows=st.integers(1, 9), columns=st.integers(1, 2100), factor=st.floats(-100, 100))
 def test_scaling_scales_and_transposing_exchanges(seed, rows, columns, factor):
-    from tests.engine.test_heatmaps import Matrix
-
     matrix = np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
     plain, turned = (margins(s, s.info("w")) for s in (Matrix(matrix), Matrix(np.ascontiguousarray(matrix.T))))
     np.testing.assert_allclose(plain.row_sums, turned.column_sums, atol=1e-10)
