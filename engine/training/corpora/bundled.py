@@ -86,8 +86,7 @@ def standard_library(limit_bytes: int = MAX_SOURCE_BYTES) -> tuple[Document, ...
 
 def _sources(root: Path) -> Iterator[Path]:
     """Modules by name, then those of packages by name; other people's packages are not walked through."""
-    for path in sorted(root.glob("*.py")):
-        yield path
+    yield from sorted(root.glob("*.py"))
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if folder.name not in _LEFT_OUT and not folder.name.startswith("config-"):
             yield from _sources(folder)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from engine.errors import TrainingError
-from engine.training.corpora.encodings import decoded
+from engine.training.corpora.encodings import decoded, plain
+from engine.training.corpora.epub import epub_text
+from engine.training.corpora.pdf import pdf_text
+from engine.training.corpora.tables import csv_documents, jsonl_documents
 from engine.training.corpus import END_OF_TEXT, Document
 
 MAX_FILE_BYTES = 200_000_000
@@ -44,9 +47,7 @@ def extract(source: str | Path | bytes, name: str = "", column: str = "") -> Ext
     name = name or (str(source) if not isinstance(source, bytes) else "the text")
     extractor = _EXTRACTORS.get(PurePath(name).suffix.lower())
     if extractor is None:
-        raise TrainingError(
-            f"{name} has an ending that no text is taken out of.", f"Use one of {', '.join(sorted(_EXTRACTORS))}."
-        )
+        raise TrainingError(f"{name} has an ending that no text is taken out of.", f"Use one of {', '.join(FORMATS)}.")
     extracted = extractor(_bytes(source, name), name, column)
     num_bytes = sum(len(document.text.encode()) for document in extracted.documents)
     if not any(document.text.strip() for document in extracted.documents):
@@ -89,10 +90,38 @@ def _text(data: bytes, name: str, column: str) -> Extracted:
 
 
 def _markdown(data: bytes, name: str, column: str) -> Extracted:
-    extracted = _text(data, name, column)
-    return Extracted(extracted.documents, extracted.encoding, "md")
+    return replace(_text(data, name, column), format="md")
 
 
-_EXTRACTORS: dict[str, Callable[[bytes, str, str], Extracted]] = {".txt": _text, ".md": _markdown}
-FORMATS = tuple(sorted(_EXTRACTORS))
+def _csv(data: bytes, name: str, column: str) -> Extracted:
+    text, encoding = decoded(data, name)
+    documents, notes = csv_documents(text, name, column)
+    return Extracted(documents, encoding, "csv", notes)
+
+
+def _jsonl(data: bytes, name: str, column: str) -> Extracted:
+    text, encoding = decoded(data, name)
+    documents, notes = jsonl_documents(text, name, column)
+    return Extracted(documents, encoding, "jsonl", notes)
+
+
+def _pdf(data: bytes, name: str, column: str) -> Extracted:
+    text, notes = pdf_text(data, name, MAX_TEXT_BYTES)
+    return Extracted((Document(PurePath(name).name, plain(text, name)),), "", "pdf", notes)
+
+
+def _epub(data: bytes, name: str, column: str) -> Extracted:
+    text, notes = epub_text(data, name, MAX_TEXT_BYTES)
+    return Extracted((Document(PurePath(name).name, plain(text, name)),), "", "epub", notes)
+
+
+_EXTRACTORS: dict[str, Callable[[bytes, str, str], Extracted]] = {
+    ".txt": _text,
+    ".md": _markdown,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".pdf": _pdf,
+    ".epub": _epub,
+}
+FORMATS = tuple(_EXTRACTORS)
 """Endings of files that text is taken out of."""
