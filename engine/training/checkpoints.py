@@ -84,8 +84,8 @@ class Checkpoints:
         return self.path(steps[-1]) if steps else None
 
     def best(self) -> Path | None:
-        """The checkpoint with the fewest bits per byte, the earlier of equals; None if none was looked at."""
-        scores = {step: bits_per_byte(self.path(step)) for step in self.steps()}
+        """The checkpoint with the lowest score (bits per byte, unless another was given), the earlier of equals; or None."""
+        scores = {step: score(self.path(step)) for step in self.steps()}
         looked_at = [step for step, score in scores.items() if not math.isnan(score)]
         return self.path(min(looked_at, key=lambda step: (scores[step], step))) if looked_at else None
 
@@ -96,10 +96,13 @@ class Checkpoints:
         tokenizer: PreTrainedTokenizerFast,
         state: TrainingState,
         bits_per_byte: float = math.nan,
+        score: float | None = None,
     ) -> Path:
         """Write checkpoint `step` (weights in fp32, replacing one of that step), then remove what is no longer kept.
 
-        Args: bits_per_byte: of held-out text at this step; NaN if nobody looked.
+        Args:
+            bits_per_byte: of held-out text at this step; NaN if nobody looked.
+            score: what `best` goes by, the lower the better; NaN if this cannot be the best, None for bits_per_byte.
         Returns: its folder.
         Raises: TrainingError if the disk is full, the folder may not be written, or a weight is no number; all earlier
             checkpoints are then as they were.
@@ -112,14 +115,15 @@ class Checkpoints:
             unfinished = self.folder / f"{_UNFINISHED}{os.getpid()}"
             unfinished.mkdir()
             try:
-                self._write(unfinished, step, model, tokenizer, state, bits_per_byte)
+                scores = {"bits_per_byte": bits_per_byte, "score": bits_per_byte if score is None else score}
+                self._write(unfinished, step, model, tokenizer, state, scores)
                 self._put_in_place(unfinished, step)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)  # only there after a failure
             self._prune()
         return self.path(step)
 
-    def _write(self, folder, step, model, tokenizer, state, bits_per_byte) -> None:
+    def _write(self, folder, step, model, tokenizer, state, scores) -> None:
         from safetensors.torch import save_file
 
         from engine.training.llama_folder import save_llama
@@ -127,8 +131,8 @@ class Checkpoints:
         save_llama(model, tokenizer, folder, dtype="fp32")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         save_file(tensors, folder / STATE_TENSORS)
-        score = bits_per_byte if math.isfinite(bits_per_byte) else None
-        facts = {"format": FORMAT, "step": step, "bits_per_byte": score, "facts": state.facts}
+        finite = {name: number if math.isfinite(number) else None for name, number in scores.items()}
+        facts = {"format": FORMAT, "step": step, **finite, "facts": state.facts}
         (folder / STATE_FACTS).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         for file in sorted(folder.rglob("*")):
             if file.is_file():
@@ -187,8 +191,17 @@ def read_state(folder: Path) -> TrainingState:
 
 def bits_per_byte(folder: Path) -> float:
     """Of held-out text, as measured when this checkpoint was written; NaN if nobody looked."""
-    score = _read_facts(folder)["bits_per_byte"]
-    return math.nan if score is None else float(score)
+    return _number(_read_facts(folder)["bits_per_byte"])
+
+
+def score(folder: Path) -> float:
+    """What makes a checkpoint the best, the lower the better; NaN if it cannot be."""
+    facts = _read_facts(folder)
+    return _number(facts.get("score", facts["bits_per_byte"]))
+
+
+def _number(stored: float | None) -> float:
+    return math.nan if stored is None else float(stored)
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:

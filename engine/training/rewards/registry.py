@@ -94,7 +94,7 @@ def score(group: Group, standards: Standards) -> dict[str, np.ndarray]:
 
 
 def total(scores: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
-    """Σ weight · part / Σ weight: as large as the parts themselves, whatever the weights; −1 … 1.
+    """Σ weight · part / Σ weight: as large as the parts themselves, whatever the weights.
 
     Args: scores: of `score`. weights: of `check_weights`.
     """

@@ -1,4 +1,4 @@
-"""Repetition: the penalty for saying the same again, and for loops."""
+"""Repetition: the penalty for saying the same again, and for loops, turned so that more is better."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ ROUNDS = 3
 """Times in a row that make a repeated block a loop: "had had" and "bye bye" are language. Chosen by us."""
 
 
-@reward_part(title="No repetition", lowest=-1.0, highest=0.0)
+@reward_part(title="No repetition")
 def repetition(group: Group, standards: Standards) -> list[float]:
-    """Minus the larger of `repeated_share` and `loop_share`: −1 … 0; 0 for a text that never repeats itself.
+    """1 − the larger of `repeated_share` and `loop_share`: 0 … 1; 1 for a text that never repeats itself.
 
-    −1 is a loop from the first token to the last. A text too short to repeat anything, also an empty one, has 0: being
-    short is what `length` marks down.
+    0 is a loop from the first token to the last. A text too short to repeat anything has 1 (being short is what
+    `length` marks down); an empty one has 0.
 
     Source: seq-rep-n of Welleck et al. 2020; loops as in Holtzman et al. 2020.
     """
-    return [-max(repeated_share(sample.tokens), loop_share(sample.tokens)) for sample in group]
+    texts = [sample.tokens for sample in group]
+    return [1 - max(repeated_share(text), loop_share(text)) if text else 0.0 for text in texts]
 
 
 def repeated_share(tokens: Sequence[int]) -> float:

@@ -41,9 +41,9 @@ def test_repeated_share_counts_runs_of_four_that_stood_before(tokens, expected):
     assert repeated_share(tokens) == pytest.approx(expected)
 
 
-def test_the_penalty_is_the_worse_of_the_two(standards, write):
+def test_the_part_is_what_the_worse_of_the_two_leaves(standards, write):
     assert repetition([write([7] * 10), write([1, 2, 3, 4, 9, 1, 2, 3, 4]), write(range(9))], standards) == (
-        pytest.approx([-1.0, -1 / 6, 0.0])
+        pytest.approx([0.0, 5 / 6, 1.0])
     )
 
 

@@ -1,0 +1,209 @@
+"""Whether self-play made the model better, or only its reward: a plain verdict on each look.
+
+The reward alone can never say that, as the model learns to please it. So each look also measures what is not rewarded:
+the price of held-out text, and every part of the reward, whether it counts or not, on prompts that are always the same.
+Everything is compared with the look before the first update, prompt by prompt and piece by piece, and a difference
+counts only beyond its own standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engine.errors import TrainingError
+
+Verdict = Literal["improved", "hacked", "unstable", "unchanged"]
+
+SIGMAS = 3.0
+"""Standard errors that a difference must exceed. A run has tens of looks, and at 2 one look in 44 cries wolf; at 3 it is
+one in 740 (normal), or one in 220 with the 16 prompts of a benchmark (Student)."""
+
+LEAST_GAIN = 0.02
+"""A smaller rise of the reward, whose parts go from 0 to 1, is called unchanged. Chosen by us."""
+
+TOLERANCE = 0.02
+"""Held-out text may cost 2 % more before a gain is called hacked. Chosen by us, see LOG.md: runs with a leash stay
+below, and it is about what a tenth of the training text is worth to a small model."""
+
+PART_LOSS = 0.1
+"""A part of the reward may fall by a tenth of its range before a gain is called hacked. Chosen by us."""
+
+DAMAGE = 0.25
+"""Held-out text that costs a quarter more, with no gain to show for it, is a model that falls apart. Chosen by us."""
+
+FALL_BACK = 0.5
+"""A reward that has lost more than half of what it had gained has not settled. Chosen by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was measured after one iteration; 0 is the look before the first update.
+
+    Attributes:
+        rewards: the weighted reward of each benchmark prompt, the mean of its samples.
+        parts: the same for every part of the reward, also those without weight.
+        held_out_nats, held_out_bytes: the price of each piece of held-out text, and its length.
+        continuation_nats, continuation_bytes: the price of the true continuation of each benchmark prompt.
+        kl: KL(model ‖ reference) of what it wrote, nats a token. entropy: of its predictions there, nats a token.
+        mean_length: tokens written.
+    """
+
+    iteration: int
+    rewards: tuple[float, ...]
+    parts: dict[str, tuple[float, ...]]
+    held_out_nats: tuple[float, ...]
+    held_out_bytes: tuple[int, ...]
+    continuation_nats: tuple[float, ...]
+    continuation_bytes: tuple[int, ...]
+    kl: float
+    entropy: float
+    mean_length: float
+
+    @property
+    def reward(self) -> float:
+        """Mean over the benchmark prompts."""
+        return float(np.mean(self.rewards))
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Of held-out text."""
+        return math.fsum(self.held_out_nats) / math.log(2) / sum(self.held_out_bytes)
+
+    @property
+    def continuation_bits_per_byte(self) -> float:
+        """Of the true continuations of the benchmark prompts."""
+        return math.fsum(self.continuation_nats) / math.log(2) / sum(self.continuation_bytes)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is one."""
+        rows = [self.rewards, *self.parts.values(), self.held_out_nats, self.continuation_nats]
+        return all(map(math.isfinite, [*(value for row in rows for value in row), self.kl, self.entropy]))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on the last look of a history.
+
+    Attributes:
+        reason: why, in words and numbers. must_stop: whether going on makes no sense.
+    """
+
+    verdict: Verdict
+    reason: str
+    must_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference with its standard error; ∞ where nothing is known about it."""
+
+    mean: float
+    error: float
+
+    def exceeds(self, threshold: float) -> bool:
+        """Whether it is above a threshold ≥ 0, and above zero beyond doubt."""
+        return self.mean > threshold and self.mean > SIGMAS * self.error
+
+    def falls_below(self, threshold: float) -> bool:
+        """Whether it is below −threshold, and below zero beyond doubt."""
+        return Change(-self.mean, self.error).exceeds(threshold)
+
+
+def mean_change(before: Sequence[float], after: Sequence[float]) -> Change:
+    """Mean of after − before over pairs, and its standard error s / √n; the error of a single pair is unknown: ∞."""
+    differences = np.subtract(after, before)
+    count = len(differences)
+    error = differences.std(ddof=1) / math.sqrt(count) if count > 1 else math.inf
+    return Change(float(differences.mean()), float(error))
+
+
+def relative_change(before: Sequence[float], after: Sequence[float]) -> Change:
+    """Σ after / Σ before − 1 over pieces of text, and the standard error of a ratio over pieces.
+
+    The error is √(n / (n − 1) · Σ(after − before − R · before)²) / Σ before (Cochran 1977, chapter 6). For one piece it
+    is taken as 0: the difference on that text is exact, and nothing is said of other text.
+    """
+    before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    total, count = before.sum(), len(before)
+    ratio = float((after - before).sum() / total)
+    if count < 2:
+        return Change(ratio, 0.0)
+    residuals = after - before - ratio * before
+    return Change(ratio, float(np.sqrt(count / (count - 1) * (residuals**2).sum()) / total))
+
+
+def judge(history: Sequence[Look]) -> Judgement:
+    """The verdict on the last look, against the first and the best between.
+
+    In this order:
+        unstable: a number is not finite; or held-out text costs DAMAGE more and the reward has not risen (both: stop);
+            or the reward has lost more than FALL_BACK of its highest gain.
+        hacked: the reward rose, but held-out text costs more than TOLERANCE more, or a part fell by over PART_LOSS.
+        improved: the reward rose and nothing was lost.
+        unchanged: anything else.
+
+    Args: history: at least two looks, the first before any update.
+    Raises: TrainingError for fewer.
+    """
+    if len(history) < 2:
+        raise TrainingError(
+            f"A verdict compares two looks, got {len(history)}.", "Look once before the first iteration."
+        )
+    start, now = history[0], history[-1]
+    if not now.is_finite:
+        return Judgement("unstable", "A measure is no number any more: the model has left them.", must_stop=True)
+    gain = mean_change(start.rewards, now.rewards)
+    cost = relative_change(start.held_out_nats, now.held_out_nats)
+    losses = _lost_parts(start, now)
+    numbers = _numbers(start, now, gain, cost)
+    if cost.exceeds(DAMAGE) and not gain.exceeds(LEAST_GAIN):
+        return Judgement("unstable", f"The model falls apart without any gain: {numbers}.", must_stop=True)
+    fallen = _fallen_from(history)
+    if fallen is not None:
+        return Judgement("unstable", f"The reward fell back from {fallen.reward:.3f} at {fallen.iteration}: {numbers}.")
+    if gain.exceeds(LEAST_GAIN):
+        prices = [f"held-out text costs {cost.mean:.1%} more"] if cost.exceeds(TOLERANCE) else []
+        prices += [f"{name} fell by {-change.mean:.2f}" for name, change in losses.items()]
+        if prices:
+            return Judgement("hacked", f"The reward rose at the price of the text: {', '.join(prices)} ({numbers}).")
+        return Judgement("improved", f"The reward rose and nothing else was lost: {numbers}.")
+    return Judgement("unchanged", f"{_why_unchanged(gain)}: {numbers}.")
+
+
+def _lost_parts(start: Look, now: Look) -> dict[str, Change]:
+    """Parts that are lower than at the start beyond doubt, the largest loss first."""
+    changes = {name: mean_change(before, now.parts[name]) for name, before in start.parts.items()}
+    lost = {name: change for name, change in changes.items() if change.falls_below(PART_LOSS)}
+    return dict(sorted(lost.items(), key=lambda item: item[1].mean))
+
+
+def _fallen_from(history: Sequence[Look]) -> Look | None:
+    """The look with the highest reward, if the last one has lost more than half of its gain beyond doubt."""
+    start, now = history[0], history[-1]
+    peak = max(history, key=lambda look: look.reward)
+    gain, fall = mean_change(start.rewards, peak.rewards), mean_change(peak.rewards, now.rewards)
+    has_fallen = gain.exceeds(LEAST_GAIN) and fall.falls_below(max(FALL_BACK * gain.mean, LEAST_GAIN))
+    return peak if has_fallen else None
+
+
+def _why_unchanged(gain: Change) -> str:
+    if gain.falls_below(LEAST_GAIN):
+        return "The reward is lower than at the start"
+    if gain.mean > LEAST_GAIN:
+        return f"The reward rose by less than {SIGMAS:g} standard errors, which may be chance"
+    return f"The reward rose by less than {LEAST_GAIN:g}"
+
+
+def _numbers(start: Look, now: Look, gain: Change, cost: Change) -> str:
+    error = f" ± {gain.error:.3f}" if math.isfinite(gain.error) else ""
+    return (
+        f"reward {start.reward:.3f} → {now.reward:.3f} ({gain.mean:+.3f}{error}) on {len(now.rewards)} prompts, "
+        f"held-out text {start.bits_per_byte:.3f} → {now.bits_per_byte:.3f} bits per byte "
+        f"({cost.mean:+.1%} ± {cost.error:.1%}), KL {now.kl:.3f} nats a token"
+    )
