@@ -110,15 +110,14 @@ class CorpusLibrary:
     def read(self, key: str) -> tuple[Document, ...]:
         """The documents of one text. Raises: TrainingError if there is none of that id, or it is damaged."""
         kept = self.entry(key)
+        damaged = TrainingError(f"The uploaded text {kept.name} is damaged.", "Remove it and upload it again.")
         try:
             lines = (self._place(key) / _TEXT).read_text(encoding="utf-8").split("\n")
             documents = tuple(Document(*json.loads(line)) for line in lines if line)
         except (OSError, ValueError, TypeError) as error:
-            raise TrainingError(
-                f"The uploaded text {kept.name} is damaged.", "Remove it and upload it again."
-            ) from error
+            raise damaged from error
         if len(documents) != kept.num_documents or num_bytes(documents) != kept.num_bytes:
-            raise TrainingError(f"The uploaded text {kept.name} is damaged.", "Remove it and upload it again.")
+            raise damaged
         return documents
 
     def remove(self, key: str) -> None:

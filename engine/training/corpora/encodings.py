@@ -18,6 +18,20 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_IN_WIDE_USE = (
+    "cp1252",
+    "cp1251",
+    "gb18030",
+    "cp932",
+    "big5",
+    "cp949",
+    "cp1256",
+    "cp1250",
+    "cp1254",
+    "cp1253",
+    "cp1255",
+)
+_RARE = ("mac_", "cp0", "cp1006", "cp1026", "cp1125", "cp1140", "cp273", "cp424", "cp500", "hp_", "kz", "ptcp")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -70,8 +84,18 @@ def _candidates(data: bytes) -> list[str]:
     elif not _is_utf8(data):
         from charset_normalizer import from_bytes
 
-        candidates += [match.encoding for match in from_bytes(_sample(data))]
+        matches = sorted(
+            from_bytes(_sample(data)), key=lambda match: _rank(match.encoding, match.chaos, match.coherence)
+        )
+        candidates += [match.encoding for match in matches]
     return candidates
+
+
+def _rank(encoding: str, chaos: float, coherence: float) -> tuple[bool, int, int, int]:
+    """Lower is likelier: measured mess and fit to a language first; where these are equal, what is in wider use."""
+    is_rare = encoding.startswith(_RARE)
+    place = _IN_WIDE_USE.index(encoding) if encoding in _IN_WIDE_USE else len(_IN_WIDE_USE)
+    return is_rare, round(chaos * 50), -round(coherence * 20), place
 
 
 def _is_utf8(data: bytes) -> bool:
