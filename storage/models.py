@@ -25,6 +25,9 @@ MODEL_TABLES = (
     "spectrum",
     "health_check",
     "finding",
+    "signature_v1",
+    "signature_index_v1",
+    "model_signature_v1",
 )
 """The tables whose rows belong to one model, by `model.id`."""
 
