@@ -40,8 +40,8 @@ class TrainingCheckpoint:
     """One checkpoint of a run.
 
     Attributes:
-        step: of the run; 0 is before training. phase: "start", "supervised" or "self-play".
-        folder: where it was saved; it may be gone. "" where none was kept.
+        step: of the run; 0 is before training. phase: "supervised" or "self-play".
+        folder: where it was saved; it may be gone.
         is_best: by held-out text, among those up to it. bits_per_byte: at the last look; NaN before the first.
         saved_at: UTC.
     """

@@ -52,6 +52,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_compare(commands, shared)
     _add_report(commands, shared)
     _add_download(commands, shared)
+    _add_train(commands, shared)
     _add_looking(commands, shared)
     _add_delete(commands, shared)
     _add_jobs(commands, shared)
@@ -157,6 +158,20 @@ def _add_download(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=downloading.download)
+
+
+def _add_train(commands, shared) -> None:
+    from workflows import training_words
+    from workflows.commands import training
+
+    command = commands.add_parser(
+        "train", parents=[shared], help="make a small language model, or go on with one; also under torchrun"
+    )
+    training_words.add_arguments(command)
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=training.train)
 
 
 def _add_looking(commands, shared) -> None:

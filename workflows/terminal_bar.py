@@ -6,7 +6,9 @@ import sys
 
 from tqdm import tqdm
 
+from workflows.job_process import RunReport
 from workflows.reports import Progress, StoppableReport
+from workflows.runs import RunFolder
 
 
 class BarReport(StoppableReport):
@@ -41,3 +43,22 @@ class BarReport(StoppableReport):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class BarRunReport(RunReport):
+    """Writes to a run's folder, for the app, and draws bars for whoever started it in a terminal."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__(run)
+        self._bars = BarReport()
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        self._bars.progress(progress)
+
+    def log(self, text: str) -> None:
+        super().log(text)
+        self._bars.log(text)
+
+    def close(self) -> None:
+        self._bars.close()

@@ -19,8 +19,8 @@ WEIGHTS, CARD = "model.safetensors", "README.md"
 STATE = "training_state."
 """How the files of a checkpoint begin that only a training that goes on needs."""
 
-INITIAL = "initial"
-"""The folder of a new model's weights before they learnt anything, beside its checkpoints."""
+INITIAL, SELF_PLAY = "initial", "self-play-from-"
+"""Folders beside a model's checkpoints: its weights before they learnt anything, and the checkpoints of self-play."""
 
 RUN_KEY, PARENT_KEY, PARENT_HASH_KEY = "weightscope.run", "weightscope.parent", "weightscope.parent_hash"
 """What the weight file's own metadata remembers: the run that made it, and what it went on from, if from a model."""
@@ -44,6 +44,45 @@ def trained_name(store: Store, uri: str) -> str | None:
     """The name of the trained model that a path belongs to: the model itself or one of its checkpoints; else None."""
     folder, path = trained_folder(store).resolve(), Path(uri).resolve()
     return path.relative_to(folder).parts[0] if folder in path.parents else None
+
+
+def self_play_folder(home: Path, offset: int) -> Path:
+    """Where self-play that began after step `offset` keeps its checkpoints, numbered from there."""
+    return home / f"{SELF_PLAY}{offset}"
+
+
+def keep_initial(home: Path, checkpoint: Path) -> None:
+    """Keep what a model was before training, as a model of its own beside the checkpoints, which come and go.
+
+    Raises: TrainingError if the disk is full or may not be written.
+    """
+    place = home / INITIAL
+    if place.exists():
+        return
+    unfinished = home / f"{_UNFINISHED}{INITIAL}"
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        for file in sorted(checkpoint.iterdir()):
+            if file.is_file() and not file.name.startswith(STATE):
+                second_name(file, unfinished / file.name)
+        unfinished.rename(place)
+    except OSError as error:
+        raise TrainingError(f"{place} cannot be written: {error}.", "Make room on the disk, then resume.") from error
+
+
+def second_name(file: Path, place: Path) -> None:
+    """The same bytes under another name, also when the first is deleted: a hard link, or a copy where there are none.
+
+    Only for files that are never written into. Raises: OSError.
+    """
+    part = place.with_name(f".{place.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        part.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, part)
+    part.replace(place)
 
 
 def publish(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.errors import StorageError
+from engine.errors import StorageError, TrainingError
 from engine.training.checkpoints import bits_per_byte
 from engine.training.events import Evaluated, Event, Judged, Noticed, Sampled, Saved, StepDone
 from storage.records import Metric
@@ -17,12 +16,10 @@ from storage.store import Store
 from storage.training import Remark, Sample, TrainingCheckpoint, TrainingRows
 from workflows.checkpoint_record import record_checkpoint
 from workflows.reports import Progress, Report
-from workflows.trained_models import WEIGHTS
+from workflows.trained_models import WEIGHTS, second_name
 
 WRITE_EVERY_S = 2.0
 """One short connection at most so often: some 40 ms, and others find the file free. Chosen by us."""
-
-_PREVIOUS = "previous"
 
 
 class Recorder:
@@ -33,8 +30,8 @@ class Recorder:
 
     Args:
         store, experiment: where to. report: hears progress and notices.
-        folder: the run's own, for the weights that the next checkpoint is compared with.
-        start: the model before training, for the same; None if it is not kept. threads: for measuring; None for all.
+        folder: the run's own, for the weights that later checkpoints are compared with.
+        threads: for measuring; None for all.
     """
 
     def __init__(
@@ -43,11 +40,10 @@ class Recorder:
         experiment: str,
         report: Report,
         folder: Path,
-        start: Path | None = None,
         threads: int | None = None,
     ) -> None:
         self._store, self._experiment, self._report = store, experiment, report
-        self._folder, self._start, self._threads = folder, start, threads
+        self._folder, self._threads = folder, threads
         self._rows = TrainingRows()
         self._adding = threading.Lock()
         self._closing = threading.Event()
@@ -88,7 +84,9 @@ class Recorder:
                 case Sampled():
                     self._add(lambda rows: rows.samples.append(Sample(step, event.prompt, event.text, _now())))
                 case Saved():
-                    self.add_checkpoint(step, phase, event.folder, event.is_best)
+                    if event.step or not offset:  # self-play begins with a checkpoint that is known already
+                        score = bits_per_byte(event.folder)
+                        self.add_checkpoint(step, phase, event.folder, score, is_best=event.is_best)
                 case Judged():
                     self.remark(step, event.verdict, event.reason)
                 case Noticed():
@@ -101,21 +99,19 @@ class Recorder:
         """Keep a verdict or a notice."""
         self._add(lambda rows: rows.remarks.append(Remark(step, kind, text, _now())))
 
-    def add_checkpoint(
-        self, step: int, phase: str, folder: Path, is_best: bool = False, *, is_kept: bool = True
-    ) -> None:
+    def add_checkpoint(self, step: int, phase: str, folder: Path, score: float, *, is_best: bool = False) -> None:
         """Measure a checkpoint that lies in a folder, and keep its numbers and pictures.
 
-        Args: is_kept: whether the folder stays; else none is recorded.
+        Args: score: bits per byte of held-out text; NaN if nobody looked.
+        Raises: TrainingError if its weights cannot be kept for comparing the next one with them.
         """
-        previous = self._folder / _PREVIOUS / WEIGHTS
-        tensors = record_checkpoint(
-            folder, self._start, previous if previous.is_file() else None, threads=self._threads
-        )
-        score = math.nan if phase == "start" else bits_per_byte(folder)
-        kept = TrainingCheckpoint(step, phase, str(folder) if is_kept else "", is_best, score, _now())
+        start, previous = (self._folder / name / WEIGHTS for name in ("start", "previous"))
+        known = (path if path.is_file() else None for path in (start, previous))
+        tensors = record_checkpoint(folder, *known, threads=self._threads)
+        kept = TrainingCheckpoint(step, phase, str(folder), is_best, score, _now())
         self._add(lambda rows: rows.checkpoints.append((kept, tensors)))
-        _keep(folder / WEIGHTS, previous)
+        for place in (previous, start) if step == 0 else (previous,):
+            _keep(folder / WEIGHTS, place)
 
     def write(self) -> None:
         """Store what waits. Raises: StorageError; it then still waits."""
@@ -177,16 +173,15 @@ def _together(first: TrainingRows, then: TrainingRows) -> TrainingRows:
 
 
 def _keep(weights: Path, place: Path) -> None:
-    """Keep a checkpoint's weights for the next comparison, also when the checkpoint is removed: a second name for the
-    same bytes where the disk can do that, else a copy."""
-    part = place.with_name("part")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part.unlink(missing_ok=True)
+    """Keep a checkpoint's weights for later comparisons."""
     try:
-        part.hardlink_to(weights)
-    except OSError:  # another disk, or one without hard links
-        shutil.copyfile(weights, part)
-    part.replace(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        second_name(weights, place)
+    except OSError as error:
+        raise TrainingError(
+            f"The weights of {weights.parent} cannot be kept in {place.parent}: {error}.",
+            "Make room on the disk, then resume: the checkpoints are whole.",
+        ) from error
 
 
 def _now() -> datetime:

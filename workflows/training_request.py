@@ -34,7 +34,7 @@ class TrainingRequest:
         corpora: the text; also self-play needs it, for its prompts and its held-out text.
         training: how it learns from the text; None to skip that.
         self_play: how it goes on from rewards for what it writes; None to skip that.
-        held_out_share: part of the text set aside, 0 … 0.5.
+        held_out_share: part of the text set aside for validation, and as much for test; 0 … 0.4.
         notes: the person's own words, kept in the model card.
         waits: whether it waits until other trainings end; False starts at once beside them.
     """
@@ -45,7 +45,7 @@ class TrainingRequest:
     corpora: tuple[CorpusChoice, ...] = ()
     training: TrainingSettings | None = None
     self_play: SelfPlaySettings | None = None
-    held_out_share: float = 0.08
+    held_out_share: float = 0.05
     notes: str = ""
     waits: bool = True
 
@@ -79,7 +79,10 @@ class TrainingRequest:
             raise TrainingError(f"{self.name} has no text to learn from.", "Attach at least one corpus.")
         for choice in self.corpora:
             _check_range(f"The weight of {choice.source}", choice.weight, 0, math.inf, above=True)
-        _check_range("The held-out share", self.held_out_share, 0, 0.5, above=True)
+        sources = [choice.source for choice in self.corpora]
+        if twice := [source for source in sources if sources.count(source) > 1]:
+            raise TrainingError(f"{twice[0]} is attached twice.", "Attach it once, and raise its weight instead.")
+        _check_range("The held-out share", self.held_out_share, 0, 0.4, above=True)
         if self.model is not None:
             _check_model(self.model)
         if self.training is not None:

@@ -12,8 +12,8 @@ CREATE TABLE training_checkpoint (
 COMMENT ON TABLE training_checkpoint IS 'Checkpoints of trainings, also those whose files were deleted since.';
 COMMENT ON COLUMN training_checkpoint.experiment IS 'The run: experiment.id.';
 COMMENT ON COLUMN training_checkpoint.step IS 'Step of the run; 0 is before training. Self-play counts on from the last step before it.';
-COMMENT ON COLUMN training_checkpoint.phase IS 'start, supervised or self-play.';
-COMMENT ON COLUMN training_checkpoint.folder IS 'Where it was saved; the folder may be gone, and is empty where none was kept.';
+COMMENT ON COLUMN training_checkpoint.phase IS 'supervised or self-play.';
+COMMENT ON COLUMN training_checkpoint.folder IS 'Where it was saved; the folder may be gone.';
 COMMENT ON COLUMN training_checkpoint.is_best IS 'Whether it was the best one when it was saved.';
 COMMENT ON COLUMN training_checkpoint.bits_per_byte IS 'Of held-out text at the last look; NULL before the first.';
 COMMENT ON COLUMN training_checkpoint.saved_at IS 'When (UTC).';
