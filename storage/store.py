@@ -12,9 +12,11 @@ from storage.location import DATABASE_NAME, data_folder
 from storage.locations import Locations
 from storage.measures import Measures
 from storage.models import Models
+from storage.neighbours import Neighbours
 from storage.query import Queries
 from storage.readings import Readings
 from storage.sessions import Sessions
+from storage.signatures import Signatures
 from storage.spectra import Spectra
 from storage.tables import Tables
 from storage.training import Training
@@ -25,7 +27,19 @@ shorter than a person waits before a dead page."""
 
 
 class Store(
-    Locations, Models, Readings, Spectra, Health, Comparisons, Experiments, Training, Sessions, Queries, Tables
+    Locations,
+    Models,
+    Readings,
+    Spectra,
+    Health,
+    Comparisons,
+    Signatures,
+    Neighbours,
+    Experiments,
+    Training,
+    Sessions,
+    Queries,
+    Tables,
 ):
     """One database file. Cheap to make, safe to share between threads; no file is held open between two calls.
 
