@@ -34,6 +34,16 @@ MODEL_TABLES = (
 PAIR_TABLES = ("comparison", "comparison_tensor", "comparison_value", "lineage")
 """The tables whose rows belong to two models, by `model_a` and `model_b`."""
 
+TEST_TABLES = (
+    "pattern_effect",
+    "pattern_variance",
+    "pattern_pair",
+    "pattern_subspace",
+    "pattern_test",
+    "pattern_model",
+)
+"""The tables of tests of several models, by `test`; a test goes with the first of its models that goes."""
+
 _SUMMARY = "content_hash, name, uri, format, family, num_tensors, num_parameters, num_bytes, measured_at"
 
 
@@ -114,6 +124,9 @@ class Models:
             _forget_readings(connection, key)
             for table in PAIR_TABLES:
                 connection.execute(f"DELETE FROM {table} WHERE model_a = $1 OR model_b = $1", [key])  # noqa: S608
+            of_model = "test IN (SELECT test FROM pattern_model WHERE model = ?)"
+            for table in TEST_TABLES:
+                connection.execute(f"DELETE FROM {table} WHERE {of_model}", [key])  # noqa: S608
             connection.execute("DELETE FROM model WHERE id = ?", [key])
         return True
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from storage.comparisons import Comparisons
 from storage.database import Database
 from storage.experiments import Experiments
+from storage.findings import Findings
 from storage.health import Health
 from storage.location import DATABASE_NAME, data_folder
 from storage.locations import Locations
@@ -33,6 +34,7 @@ class Store(
     Spectra,
     Health,
     Comparisons,
+    Findings,
     Signatures,
     Neighbours,
     Experiments,

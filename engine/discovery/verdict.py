@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.discovery.cka import Cka
 from engine.discovery.coding_gain import CodingGain
 from engine.discovery.power import Power
 from engine.discovery.shared_patterns import PatternTest
@@ -26,13 +27,19 @@ VERDICTS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PairDividend:
-    """One pair: first and second model's numbers, whether they are relatives, and what coding gave, if it was tried."""
+    """One pair of models.
+
+    Attributes:
+        first, second: their numbers. is_related: whether they have a common origin.
+        coding: what writing one given the other took; cka: how alike they compute; None if that was not tried.
+    """
 
     first: int
     second: int
     is_related: bool
     dividend: Dividend
     coding: CodingGain | None = None
+    cka: Cka | None = None
 
 
 @dataclass(frozen=True, slots=True)
