@@ -19,6 +19,7 @@ from figures.training import (
     TRAIN_COLOUR,
     series,
     smoothed,
+    steps_axis,
 )
 
 REWARD, KL, PART = "reward", "kl", "reward/"
@@ -134,7 +135,7 @@ def part_lines(history: pd.DataFrame, titles: Mapping[str, str], *, height: int 
         alt.Chart(table)
         .mark_line(size=2)
         .encode(
-            x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False)),
+            x=steps_axis(),
             y=alt.Y("smooth:Q", title="mean of the samples", scale=alt.Scale(zero=False), axis=alt.Axis(format="~g")),
             color=alt.Color("part:N", scale=alt.Scale(domain=shown), legend=alt.Legend(orient="top", title=None)),
             tooltip=["part:N", alt.Tooltip("step:Q", title="step"), alt.Tooltip("smooth:Q", format=".4f")],

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-LOSS, HELD_OUT, BITS = "loss", "held_out_loss", "bits_per_byte"
+LOSS, HELD_OUT, BITS = "loss", "held_out/loss", "held_out/bits_per_byte"
 """Numbers of a history by name: nats per token of training and of held-out text, and bits per byte of the latter."""
 
 TRAIN_COLOUR, HELD_OUT_COLOUR, GOOD_COLOUR, BAD_COLOUR = "#3d85c6", "#d9822b", "#2a9d6f", "#d9483b"
@@ -22,6 +22,15 @@ SMOOTHING_POINTS = 15
 """A smooth line is the mean over so many neighbouring points, as many before as after: it does not lag behind."""
 
 TRAINING, ON_HELD_OUT = "training text", "held-out text"
+
+
+_STEP_NUMBER = "datum.value < 10000 ? format(datum.value, ',') : format(datum.value, '~s')"
+
+
+def steps_axis(title: str | None = "step", count: int = 8, kind: str = "linear") -> alt.X:
+    """The horizontal axis of every chart over steps."""
+    axis = alt.Axis(grid=False, labelExpr=_STEP_NUMBER, tickCount=count, tickMinStep=1)
+    return alt.X("step:Q", title=title, scale=alt.Scale(type=kind, nice=False), axis=axis)
 
 
 def series(history: pd.DataFrame, name: str, most: int = MOST_POINTS) -> pd.DataFrame:
@@ -56,7 +65,7 @@ def loss_chart(history: pd.DataFrame, *, is_log: bool = False, height: int = 320
     train = train.assign(smooth=smoothed(train["value"]), what=TRAINING)
     held_out = held_out.assign(what=ON_HELD_OUT)
     kind = "log" if is_log else "linear"
-    x = alt.X("step:Q", title="step", scale=alt.Scale(type=kind, nice=False), axis=alt.Axis(grid=False, format="~s"))
+    x = steps_axis(kind=kind)
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=[TRAINING, ON_HELD_OUT], range=[TRAIN_COLOUR, HELD_OUT_COLOUR]),
@@ -112,7 +121,7 @@ def number_line(history: pd.DataFrame, name: str, title: str, *, number_format: 
         alt.Chart(rows)
         .mark_line(color=TRAIN_COLOUR, size=2)
         .encode(
-            x=alt.X("step:Q", title=None, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, format="~s")),
+            x=steps_axis(None, 4),
             y=alt.Y(
                 "value:Q",
                 title=title,
@@ -142,7 +151,7 @@ def layer_lines(table: pd.DataFrame, title: str, *, is_relative: bool = False, h
         rows = rows.dropna(subset=["value"])
     lines = sorted(rows["line"].unique(), key=lambda line: (line == "outside", int(line) if line.isdigit() else 0))
     base = alt.Chart(rows).encode(
-        x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, format="~s")),
+        x=steps_axis(),
         y=alt.Y(
             "value:Q",
             title=f"{title}, ÷ its first value" if is_relative else title,

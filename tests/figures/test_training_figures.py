@@ -11,9 +11,9 @@ from figures.training import MOST_POINTS, layer_lines, loss_chart, number_line, 
 HISTORY = pd.DataFrame(
     [
         *((step, "loss", 9.0 - step) for step in range(1, 6)),
-        *((step, "held_out_loss", value) for step, value in ((2, 7.5), (4, 5.5), (5, 6.0))),
+        *((step, "held_out/loss", value) for step, value in ((2, 7.5), (4, 5.5), (5, 6.0))),
         *((step, "tokens_per_s", 1000.0) for step in range(1, 6)),
-        *((step, "bits_per_byte", 3.0) for step in (2, 4)),
+        *((step, "held_out/bits_per_byte", 3.0) for step in (2, 4)),
         *((step, name, 0.5) for step in range(1, 6) for name in ("reward", "kl", "reward/length")),
         (3, "loss", np.nan),
         (5, "loss", 3.5),
