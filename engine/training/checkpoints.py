@@ -84,7 +84,7 @@ class Checkpoints:
         return self.path(steps[-1]) if steps else None
 
     def best(self) -> Path | None:
-        """The checkpoint with the lowest score (bits per byte, unless another was given), the earlier of equals; or None."""
+        """The checkpoint with the lowest score (bits per byte unless saved with another), the earlier of equals."""
         scores = {step: score(self.path(step)) for step in self.steps()}
         looked_at = [step for step, score in scores.items() if not math.isnan(score)]
         return self.path(min(looked_at, key=lambda step: (scores[step], step))) if looked_at else None

@@ -9,7 +9,7 @@ no ratio to old log-probabilities to correct by, and nothing to clip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +20,13 @@ from engine.training.model import Decoder
 CHUNK = 512
 """Tokens whose logits exist at once, as in the cross-entropy of training."""
 
+TOKENS_AT_ONCE = 4096
+"""Tokens whose hidden states exist at once, for the gradient of all layers. Chosen by us: an update of the default
+settings in one part."""
+
 KL_GAIN = 0.1
 KL_ERROR = 0.2
-"""How fast the coefficient of the leash follows: Ziegler et al. 2019, equation 5 (K_β, and where the error is cut)."""
+"""How fast the coefficient of the leash follows: Ziegler et al. 2019, section 2.2 (K_β, and where the error is cut)."""
 
 KL_RANGE = 100.0
 """The coefficient stays within this factor of where it began, so that a long calm does not unlearn the leash and a
@@ -46,12 +50,14 @@ class Rollout:
         """Tokens that were drawn."""
         return int(self.is_written.sum())
 
-    def rows(self, start: int, stop: int) -> Rollout:
-        """Some of the samples, without columns that are padding in all of them."""
-        written = self.is_written[start:stop]
-        used = written.any(dim=0).nonzero()
-        width = int(used[-1]) + 1 if len(used) else 1
-        return Rollout(self.ids[start:stop, :width], written[:, :width])
+    def parts(self) -> Iterator[tuple[Rollout, slice]]:
+        """Whole samples of about TOKENS_AT_ONCE together, and where their drawn tokens stand among all."""
+        rows = max(TOKENS_AT_ONCE // self.ids.shape[1], 1)
+        place = 0
+        for start in range(0, len(self.ids), rows):
+            part = Rollout(self.ids[start : start + rows], self.is_written[start : start + rows])
+            yield part, slice(place, place + part.num_written)
+            place += part.num_written
 
 
 def rollout(prompts: Sequence[Sequence[int]], written: Sequence[Sequence[int]], device: str = "cpu") -> Rollout:
@@ -81,6 +87,13 @@ def written_log_probs(model: Decoder, samples: Rollout, temperature: float) -> t
     ]
     log_probs, entropies = zip(*parts, strict=True) if parts else ([hidden.new_zeros(0)], [hidden.new_zeros(0)])
     return torch.cat(log_probs), torch.cat(entropies)
+
+
+@torch.no_grad()
+def log_probs_in_parts(model: Decoder, samples: Rollout, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """`written_log_probs` without gradients, a bounded number of tokens at a time."""
+    parts = [written_log_probs(model, part, temperature) for part, _ in samples.parts()]
+    return torch.cat([log_probs for log_probs, _ in parts]), torch.cat([entropies for _, entropies in parts])
 
 
 def _log_probs(hidden, head, targets, temperature) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,11 +136,11 @@ def kl_estimate(log_probs: torch.Tensor, reference_log_probs: torch.Tensor) -> t
 
 
 def next_kl_coefficient(coefficient: float, kl: float, target: float, initial: float) -> float:
-    """β · (1 + 0.1 · clip(kl / target − 1, ±0.2)): a longer leash while the KL is small, a shorter one when it is large.
+    """β · (1 + 0.1 · clip(kl / target − 1, ±0.2)): a longer leash while the KL is small, a shorter one when large.
 
     Args: kl: nats a token of the last batch. target: the KL to hold; 0 keeps β. initial: β at the beginning; β stays
         within a factor of KL_RANGE of it, and 0 stays 0.
-    Source: Ziegler et al. 2019, equation 5; the bounds are ours.
+    Source: Ziegler et al. 2019, section 2.2; the bounds are ours.
     """
     if not target:
         return coefficient

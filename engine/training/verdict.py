@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from engine.errors import TrainingError
+from engine.training.held_out import HeldOutLoss
 
 Verdict = Literal["improved", "hacked", "unstable", "unchanged"]
 
 SIGMAS = 3.0
-"""Standard errors that a difference must exceed. A run has tens of looks, and at 2 one look in 44 cries wolf; at 3 it is
-one in 740 (normal), or one in 220 with the 16 prompts of a benchmark (Student)."""
+"""Standard errors that a difference must exceed. A run has tens of looks, and at 2 one look in 44 cries wolf; at 3 it
+is one in 740 (normal), or one in 220 with the 16 prompts of a benchmark (Student)."""
 
 LEAST_GAIN = 0.02
 """A smaller rise of the reward, whose parts go from 0 to 1, is called unchanged. Chosen by us."""
@@ -47,7 +48,7 @@ class Look:
     Attributes:
         rewards: the weighted reward of each benchmark prompt, the mean of its samples.
         parts: the same for every part of the reward, also those without weight.
-        held_out_nats, held_out_bytes: the price of each piece of held-out text, and its length.
+        held_out_nats, held_out_tokens, held_out_bytes: the price of each piece of held-out text, and its length.
         continuation_nats, continuation_bytes: the price of the true continuation of each benchmark prompt.
         kl: KL(model ‖ reference) of what it wrote, nats a token. entropy: of its predictions there, nats a token.
         mean_length: tokens written.
@@ -57,6 +58,7 @@ class Look:
     rewards: tuple[float, ...]
     parts: dict[str, tuple[float, ...]]
     held_out_nats: tuple[float, ...]
+    held_out_tokens: tuple[int, ...]
     held_out_bytes: tuple[int, ...]
     continuation_nats: tuple[float, ...]
     continuation_bytes: tuple[int, ...]
@@ -72,7 +74,12 @@ class Look:
     @property
     def bits_per_byte(self) -> float:
         """Of held-out text."""
-        return math.fsum(self.held_out_nats) / math.log(2) / sum(self.held_out_bytes)
+        return self.held_out.bits_per_byte
+
+    @property
+    def held_out(self) -> HeldOutLoss:
+        """The price of all held-out text."""
+        return HeldOutLoss(math.fsum(self.held_out_nats), sum(self.held_out_tokens), sum(self.held_out_bytes))
 
     @property
     def continuation_bits_per_byte(self) -> float:
@@ -84,6 +91,25 @@ class Look:
         """Whether every number is one."""
         rows = [self.rewards, *self.parts.values(), self.held_out_nats, self.continuation_nats]
         return all(map(math.isfinite, [*(value for row in rows for value in row), self.kl, self.entropy]))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What a chart shows of it, by name; the price of held-out text is reported apart."""
+        parts = {f"benchmark/{name}": float(np.mean(values)) for name, values in self.parts.items()}
+        return {
+            "benchmark/reward": self.reward,
+            "benchmark/continuation_bits_per_byte": self.continuation_bits_per_byte,
+            "benchmark/kl": self.kl,
+            "benchmark/entropy": self.entropy,
+            "benchmark/mean_length": self.mean_length,
+            **parts,
+        }
+
+
+def look_from(values: dict[str, Any]) -> Look:
+    """The look whose `dataclasses.asdict` went through JSON, equal to the bit."""
+    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Look(**lists | {"parts": {name: tuple(numbers) for name, numbers in values["parts"].items()}})
 
 
 @dataclass(frozen=True, slots=True)
