@@ -48,6 +48,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     shared = _shared()
     _add_extract(commands, shared)
     _add_spectra(commands, shared)
+    _add_signatures(commands, shared)
     _add_health(commands, shared)
     _add_compare(commands, shared)
     _add_report(commands, shared)
@@ -98,6 +99,20 @@ def _add_spectra(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=spectra.spectra)
+
+
+def _add_signatures(commands, shared) -> None:
+    from workflows.commands import signatures
+
+    command = commands.add_parser(
+        "signatures", parents=[shared], help="take the signatures of a model's matrices, to find what resembles them"
+    )
+    command.add_argument("model", metavar="MODEL", help="as for spectra; it is measured first if need be")
+    command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")
+    command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
+    command.set_defaults(run=signatures.signatures)
 
 
 def _add_health(commands, shared) -> None:

@@ -82,6 +82,12 @@ KINDS: dict[str, JobKind] = {
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Measure spectra of {arguments['name']}",
     ),
+    "signatures": JobKind(
+        check=_check_model,
+        subject=lambda arguments: arguments["model"],
+        command=lambda arguments: ["--", arguments["model"]],
+        title=lambda arguments: f"Take signatures of {arguments['name']}",
+    ),
     "health": JobKind(
         check=_check_model,
         subject=lambda arguments: arguments["model"],
