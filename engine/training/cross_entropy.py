@@ -16,34 +16,33 @@ class _MeanCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden, head, targets):
+        wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
         counted = targets != IGNORED
-        num_counted = counted.sum()
-        share = 1.0 / num_counted  # inf without any: the loss is then 0 · inf = NaN, as torch's is
-        matrix = head.to(hidden.dtype)
+        shares = (counted / counted.sum()).to(wide)[:, None]  # NaN without any, and so is the loss, as torch's
+        wanted = torch.where(counted, targets, 0)[:, None]  # (tokens, 1)
+        matrix, weighted = head.to(hidden.dtype), hidden * shares.to(hidden.dtype)
         hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        head_gradient = torch.zeros_like(head, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        total = torch.zeros((), device=hidden.device, dtype=_wide(hidden))
+        head_gradient = torch.zeros_like(head, dtype=wide) if ctx.needs_input_grad[1] else None
+        nats = torch.empty_like(shares)
         for start in range(0, len(hidden), CHUNK):
             rows = slice(start, start + CHUNK)
-            wanted = torch.where(counted[rows], targets[rows], 0)[:, None]  # (chunk, 1)
-            weights = (counted[rows] * share)[:, None].to(total.dtype)
-            logits = (hidden[rows] @ matrix.t()).to(total.dtype)  # (chunk, vocabulary)
-            logits -= logits.amax(dim=1, keepdim=True)
-            right = logits.gather(1, wanted)
-            sums = logits.exp_().sum(dim=1, keepdim=True)
-            total = total + ((sums.log() - right) * weights).sum()
+            logits = hidden[rows] @ matrix.t()  # (chunk, vocabulary)
+            chances = logits.softmax(dim=1, dtype=wide)
+            # −ln p = ln Σ exp − logit; ln Σ exp from the likeliest token, whose chance cannot round to 0
+            log_sums = logits.amax(dim=1, keepdim=True) - chances.amax(dim=1, keepdim=True).log()
+            nats[rows] = log_sums - logits.gather(1, wanted[rows])
             if hidden_gradient is None and head_gradient is None:
                 continue
-            logits *= weights / sums  # now the gradient of the logits
-            logits.scatter_add_(1, wanted, -weights)
-            gradient = logits.to(hidden.dtype)
+            gradient = chances.scatter_add_(1, wanted[rows], -torch.ones_like(log_sums)).to(hidden.dtype)
             if hidden_gradient is not None:
                 torch.mm(gradient, matrix, out=hidden_gradient[rows])
             if head_gradient is not None:
-                head_gradient += gradient.t() @ hidden[rows]
+                head_gradient += gradient.t() @ weighted[rows]
+        if hidden_gradient is not None:
+            hidden_gradient *= shares.to(hidden.dtype)
         ctx.save_for_backward(hidden_gradient, head_gradient)
         ctx.head_dtype = head.dtype
-        return total
+        return (nats * shares).sum()
 
     @staticmethod
     def backward(ctx, outer):
@@ -53,10 +52,6 @@ class _MeanCrossEntropy(torch.autograd.Function):
         if head_gradient is not None:
             head_gradient = (head_gradient * outer).to(ctx.head_dtype)
         return hidden_gradient, head_gradient, None
-
-
-def _wide(hidden: torch.Tensor) -> torch.dtype:
-    return torch.float64 if hidden.dtype == torch.float64 else torch.float32
 
 
 def cross_entropy(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional
 
 from engine.errors import TrainingError
-from engine.training.model import Decoder, KeyValueCache
+from engine.training.key_value_cache import KeyValueCache
+from engine.training.model import Decoder
 
 DROP_BELOW = 0.75
 """Finished rows are dropped when fewer than this share go on: copying the cache then costs less than computing them."""

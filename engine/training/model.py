@@ -7,39 +7,44 @@ are parameters of their own, as an optimizer wants them, and are laid side by si
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from engine.training.attention import attend
 from engine.training.cross_entropy import cross_entropy
 from engine.training.footprint import completed
+from engine.training.rms_norm import rms_norm
 from engine.training.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from engine.training.key_value_cache import KeyValueCache
+
+Rotation = tuple[torch.Tensor, torch.Tensor]
+Look = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 INITIAL_SCALE = 0.02
 """Standard deviation of fresh embeddings (GPT-2's)."""
 
 
 class Attention(nn.Module):
-    """Causal attention of `heads` queries over `key_value_heads` keys and values, rotated by position."""
+    """The matrices of causal attention: `heads` of queries over `key_value_heads` of keys and values."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.heads, self.key_value_heads = settings.heads, settings.key_value_heads
-        self.head_width = settings.width // settings.heads
-        key_value_width = self.head_width * self.key_value_heads
+        key_value_width = settings.width // settings.heads * settings.key_value_heads
         self.q_proj = nn.Linear(settings.width, settings.width, bias=False)
         self.k_proj = nn.Linear(settings.width, key_value_width, bias=False)
         self.v_proj = nn.Linear(settings.width, key_value_width, bias=False)
         self.o_proj = nn.Linear(settings.width, settings.width, bias=False)
 
-    def fused(self) -> torch.Tensor:
-        """(width + 2 · key-value width, width): one product for queries, keys and values."""
-        return torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-
 
 class FeedForward(nn.Module):
-    """SwiGLU: down(silu(gate x) · up x) (Shazeer 2020)."""
+    """The matrices of SwiGLU: down(silu(gate x) · up x) (Shazeer 2020)."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -47,9 +52,16 @@ class FeedForward(nn.Module):
         self.up_proj = nn.Linear(settings.width, settings.ffn_width, bias=False)
         self.down_proj = nn.Linear(settings.ffn_width, settings.width, bias=False)
 
-    def fused(self) -> torch.Tensor:
-        """(2 · ffn width, width): one product for gate and up."""
-        return torch.cat((self.gate_proj.weight, self.up_proj.weight))
+
+class BlockWeights(NamedTuple):
+    """What a block computes with: matrices that read the same input laid side by side, all of one type."""
+
+    attention_gain: torch.Tensor  # (width,)
+    into_attention: torch.Tensor  # (width + 2 · key-value width, width): queries, keys, values
+    out_of_attention: torch.Tensor  # (width, width)
+    ffn_gain: torch.Tensor  # (width,)
+    into_ffn: torch.Tensor  # (2 · ffn width, width): gate, up
+    out_of_ffn: torch.Tensor  # (width, ffn width)
 
 
 class Block(nn.Module):
@@ -57,39 +69,40 @@ class Block(nn.Module):
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
+        self.settings = settings
         self.self_attn = Attention(settings)
         self.mlp = FeedForward(settings)
-        self.input_layernorm = nn.RMSNorm(settings.width, settings.norm_epsilon)
-        self.post_attention_layernorm = nn.RMSNorm(settings.width, settings.norm_epsilon)
+        self.input_layernorm = nn.RMSNorm(settings.width)
+        self.post_attention_layernorm = nn.RMSNorm(settings.width)
 
+    def weights(self, dtype: torch.dtype) -> BlockWeights:
+        """Laying matrices side by side copies them, which is nothing beside what a batch of text computes with them."""
+        attention, ffn = self.self_attn, self.mlp
+        weights = BlockWeights(
+            self.input_layernorm.weight,
+            torch.cat((attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)),
+            attention.o_proj.weight,
+            self.post_attention_layernorm.weight,
+            torch.cat((ffn.gate_proj.weight, ffn.up_proj.weight)),
+            ffn.down_proj.weight,
+        )
+        return BlockWeights(*(each.to(dtype) for each in weights))
 
-class KeyValueCache:
-    """Keys and values of the tokens seen so far, and the matrices laid side by side once for many small steps.
-
-    It holds the weights as they were when it was made: make a new one after an update.
-
-    Attributes:
-        keys, values: of each layer, (rows, key-value heads, capacity, head width); `length` of the capacity is filled.
-        starts: (rows,) where each row's first token stands, after padding on the left; None if all begin at 0.
-    """
-
-    def __init__(self, model: Decoder, rows: int, capacity: int, starts: torch.Tensor | None = None) -> None:
-        weight = model.embed_tokens.weight
-        device = weight.device.type
-        self.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        attention = model.layers[0].self_attn
-        shape = (rows, attention.key_value_heads, capacity, attention.head_width)
-        self.keys = [weight.new_zeros(shape, dtype=self.dtype) for _ in model.layers]
-        self.values = [weight.new_zeros(shape, dtype=self.dtype) for _ in model.layers]
-        self.weights = [tuple(matrix.to(self.dtype) for matrix in _matrices(block)) for block in model.layers]
-        self.length, self.starts = 0, starts
-
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep these rows, in this order; a row may be named several times."""
-        self.keys = [each[rows] for each in self.keys]
-        self.values = [each[rows] for each in self.values]
-        if self.starts is not None:
-            self.starts = self.starts[rows]
+    def forward(
+        self, x: torch.Tensor, weights: BlockWeights, rotation: Rotation, look: Look, dropout: float
+    ) -> torch.Tensor:
+        """Args: x: (rows, tokens, width). look: (queries, keys, values) -> what they see, of the shape of queries."""
+        rows, tokens, width = x.shape
+        heads, key_value_heads = self.settings.heads, self.settings.key_value_heads
+        epsilon = self.settings.norm_epsilon
+        qkv = functional.linear(rms_norm(x, weights.attention_gain, epsilon), weights.into_attention)
+        qkv = qkv.view(rows, tokens, heads + 2 * key_value_heads, width // heads).transpose(1, 2)
+        turned, values = qkv.split((heads + key_value_heads, key_value_heads), dim=1)
+        queries, keys = rotated(turned, rotation).split((heads, key_value_heads), dim=1)
+        mixed = look(queries, keys, values).transpose(1, 2).reshape(rows, tokens, width)
+        x = x + _dropped(functional.linear(mixed, weights.out_of_attention), dropout)
+        gate, up = functional.linear(rms_norm(x, weights.ffn_gain, epsilon), weights.into_ffn).chunk(2, dim=-1)
+        return x + _dropped(functional.linear(functional.silu(gate) * up, weights.out_of_ffn), dropout)
 
 
 class Decoder(nn.Module):
@@ -108,7 +121,7 @@ class Decoder(nn.Module):
         shape = self.settings
         self.embed_tokens = nn.Embedding(shape.vocabulary_size, shape.width)
         self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.width, shape.norm_epsilon)
+        self.norm = nn.RMSNorm(shape.width)
         self.lm_head = None if shape.tied else nn.Linear(shape.width, shape.vocabulary_size, bias=False)
         self.restore_tables()
         self._initialise()
@@ -139,25 +152,33 @@ class Decoder(nn.Module):
         """What goes into the output head.
 
         Args:
-            ids: (rows, tokens) int64. cache: of tokens before these, which is lengthened by them; nothing is dropped
-                out and no gradient flows then.
+            ids: (rows, tokens) int64. cache: of tokens before these, which is lengthened by them; nothing is then
+                dropped out, and no gradient flows to the blocks.
         Returns: (rows, tokens, width), after the last norm; bf16 under autocast to bf16.
         """
-        x = self.embed_tokens(ids)
-        dtype = x.dtype
         if cache is not None:
-            dtype = cache.dtype
-        elif torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
-        x = self._dropped(x.to(dtype), cache)
+            return self._hidden_after(ids, cache)
+        dropout = self.settings.dropout if self.training else 0.0
+        x = _dropped(self.embed_tokens(ids), dropout)
+        dtype = computing_type(x)
         with torch.autocast(x.device.type, enabled=False):
-            rotation, mask = self._positions(ids, cache)
+            x = x.to(dtype)
+            rotation = tuple(each[: ids.shape[1]].to(dtype) for each in (self.cosines, self.sines))
+            for block in self.layers:
+                x = block(x, block.weights(dtype), rotation, attend, dropout)
+            return rms_norm(x, self.norm.weight.to(dtype), self.settings.norm_epsilon)
+
+    def _hidden_after(self, ids: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+        """(rows, tokens, width) of tokens that come after those in the cache."""
+        x = self.embed_tokens(ids)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(cache.dtype)
+            positions, mask = cache.places_of_next(ids.shape[1])
+            rotation = tuple(each[positions].to(cache.dtype) for each in (self.cosines, self.sines))
             for index, block in enumerate(self.layers):
-                weights = _matrices(block) if cache is None else cache.weights[index]
-                x = self._block(x, index, tuple(each.to(dtype) for each in weights), rotation, mask, cache)
-            if cache is not None:
-                cache.length += ids.shape[1]
-            return self._normed(x, self.norm)
+                x = block(x, cache.weights[index], rotation, partial(cache.look, index, mask), 0.0)
+            cache.length += ids.shape[1]
+            return rms_norm(x, self.norm.weight.to(cache.dtype), self.settings.norm_epsilon)
 
     def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (rows, tokens, vocabulary) in fp32; with targets, the loss (a wrapper such as DDP calls this)."""
@@ -183,52 +204,6 @@ class Decoder(nn.Module):
         matrices = {id(parameter) for parameter in self.hidden_matrices()}
         return [parameter for parameter in self.parameters() if id(parameter) not in matrices]
 
-    def _positions(self, ids: torch.Tensor, cache: KeyValueCache | None) -> tuple:
-        """Rotation of each token, and where it may look (None: at all before it)."""
-        tokens = ids.shape[1]
-        if cache is None:
-            return (self.cosines[:tokens], self.sines[:tokens]), None
-        stop = cache.length + tokens
-        if cache.starts is None:
-            mask = None
-            if cache.length and tokens > 1:
-                places = torch.arange(stop, device=ids.device)
-                mask = places <= places[cache.length :, None]
-            return (self.cosines[cache.length : stop], self.sines[cache.length : stop]), mask
-        places = torch.arange(stop, device=ids.device)
-        own = places[cache.length :]
-        positions = (own - cache.starts[:, None]).clamp(min=0)[:, None]  # (rows, 1, tokens)
-        is_real = places >= cache.starts[:, None, None]  # (rows, 1, stop)
-        mask = (is_real & (places <= own[:, None])) | (places == own[:, None])  # padding sees itself: no row is empty
-        return (self.cosines[positions], self.sines[positions]), mask[:, None]
-
-    def _block(self, x, index, weights, rotation, mask, cache) -> torch.Tensor:
-        block, (rows, tokens, width) = self.layers[index], x.shape
-        attention = block.self_attn
-        into_attention, out_of_attention, into_ffn, out_of_ffn = weights
-        qkv = functional.linear(self._normed(x, block.input_layernorm), into_attention)
-        qkv = qkv.view(rows, tokens, -1, attention.head_width).transpose(1, 2)  # (rows, all heads, tokens, head width)
-        turned, values = qkv.split((attention.heads + attention.key_value_heads, attention.key_value_heads), dim=1)
-        queries, keys = rotated(turned, *rotation).split((attention.heads, attention.key_value_heads), dim=1)
-        if cache is not None:
-            stop = cache.length + tokens
-            cache.keys[index][:, :, cache.length : stop] = keys
-            cache.values[index][:, :, cache.length : stop] = values
-            keys, values = cache.keys[index][:, :, :stop], cache.values[index][:, :, :stop]
-        mixed = attend(queries, keys, values, mask)
-        mixed = mixed.transpose(1, 2).reshape(rows, tokens, width)
-        x = x + self._dropped(functional.linear(mixed, out_of_attention), cache)
-        gate, up = functional.linear(self._normed(x, block.post_attention_layernorm), into_ffn).chunk(2, dim=-1)
-        return x + self._dropped(functional.linear(functional.silu(gate) * up, out_of_ffn), cache)
-
-    def _normed(self, x: torch.Tensor, norm: nn.RMSNorm) -> torch.Tensor:
-        return functional.rms_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.eps)
-
-    def _dropped(self, x: torch.Tensor, cache: KeyValueCache | None) -> torch.Tensor:
-        if cache is not None or not self.training or not self.settings.dropout:
-            return x
-        return functional.dropout(x, self.settings.dropout)
-
 
 def rotary_table(context: int, head_width: int, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine of position · theta^(−2i / head width), (context, head width / 2) each."""
@@ -237,25 +212,18 @@ def rotary_table(context: int, head_width: int, theta: float) -> tuple[torch.Ten
     return angles.cos(), angles.sin()
 
 
-def rotated(x: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+def rotated(x: torch.Tensor, rotation: Rotation) -> torch.Tensor:
     """Each pair (x[i], x[i + half]) turned by its angle: RoPE with Llama's order of pairs (Su et al. 2021)."""
-    cosines, sines = cosines.to(x.dtype), sines.to(x.dtype)
+    cosines, sines = rotation
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
 
 
-def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """softmax(q kᵀ / √head width) v; without a mask each query sees the keys up to its own place."""
-    return functional.scaled_dot_product_attention(
-        queries,
-        keys,
-        values,
-        attn_mask=mask,
-        is_causal=mask is None and queries.shape[2] > 1,
-        enable_gqa=keys.shape[1] != queries.shape[1],
-    )
+def computing_type(x: torch.Tensor) -> torch.dtype:
+    """That of x, or what autocast asks for on its device."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def _matrices(block: Block) -> tuple[torch.Tensor, ...]:
-    attention, ffn = block.self_attn, block.mlp
-    return attention.fused(), attention.o_proj.weight, ffn.fused(), ffn.down_proj.weight
+def _dropped(x: torch.Tensor, share: float) -> torch.Tensor:
+    return functional.dropout(x, share) if share else x
