@@ -14,7 +14,7 @@ import pandas as pd
 from engine.errors import StorageError
 from storage.connection import first_row
 from storage.database import Database
-from storage.finding_rows import PatternRecord, PatternModel, finding_rows, null
+from storage.finding_rows import PatternModel, PatternRecord, finding_rows, null
 from storage.models import TEST_TABLES, model_key
 
 

@@ -15,7 +15,7 @@ from engine.discovery.sharing_dividend import Dividend
 from engine.discovery.subspace import Subspace
 from engine.discovery.verdict import PairDividend, Verdict
 from engine.errors import StorageError
-from storage.findings import PatternRecord, PatternModel
+from storage.findings import PatternModel, PatternRecord
 from tests.storage.made import SETTINGS, make_model
 
 NAMES = ("one", "two", "three")
