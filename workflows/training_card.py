@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from engine.training.settings import CorpusChoice, ModelSettings, SelfPlaySettings, TrainingSettings
+from engine.training.presets import PRESETS
+from engine.training.settings import CorpusChoice, SelfPlaySettings
 from workflows.product import signature
 from workflows.trained_models import PARENT_HASH_KEY, PARENT_KEY
 from workflows.training_request import TrainingRequest
 from workflows.training_text import CorpusFacts, TextFacts
+from workflows.training_words import USUAL_PRESET
 from workflows.wording import duration_text
 
 if TYPE_CHECKING:
@@ -34,16 +36,18 @@ class CardFacts:
     environment: dict[str, str]
 
 
-def environment(world: World) -> dict[str, str]:
-    """What computed: versions, device, instruction set, processes."""
+def environment(world: World, threads: int) -> dict[str, str]:
+    """What computed: versions, device, instruction set, processes. Args: threads: asked for; 0 for the usual number."""
     import torch
     import transformers
+
+    from engine.runners.devices import set_threads
 
     device = world.device
     if device.startswith("cuda"):
         device = torch.cuda.get_device_name(device)
     elif device == "cpu":
-        device = f"CPU ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"
+        device = f"CPU ({torch.backends.cpu.get_cpu_capability()}, {threads or set_threads()} threads)"
     return {
         "made with": signature(),
         "Python": platform.python_version(),
@@ -70,7 +74,7 @@ def model_card(facts: CardFacts) -> str:
 
 
 def command(request: TrainingRequest) -> str:
-    """The words that train such a model in a terminal, with every setting that is not the default.
+    """The words that train such a model in a terminal, with every setting that differs from the usual preset.
 
     Of paths only the last part is told: the card is there to be passed on.
     """
@@ -84,9 +88,10 @@ def command(request: TrainingRequest) -> str:
     words += ["--held-out", f"{request.held_out_share:g}"]
     words += [] if request.training is not None else ["--no-training"]
     words += [] if request.self_play is None else ["--self-play"]
+    begun = PRESETS[USUAL_PRESET]
     for part, usual in (
-        ("model", ModelSettings()),
-        ("training", TrainingSettings()),
+        ("model", begun.model),
+        ("training", begun.training),
         ("self_play", SelfPlaySettings()),
     ):
         given = getattr(request, part)

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import Cancelled, TrainingError, WeightscopeError
-from engine.training.checkpoints import Checkpoints
 from engine.training.events import Event, OnEvent, Saved
 from storage.store import Store
-from workflows.extract import ExtractSettings, extract
-from workflows.folders import replace_text
-from workflows.reports import Meter, Report
+from workflows.reports import Report
 from workflows.runs import RunFolder
-from workflows.trained_models import (
-    PARENT_HASH_KEY,
-    PARENT_KEY,
-    RUN_KEY,
-    keep_initial,
-    model_folder,
-    publish,
-    self_play_folder,
-)
-from workflows.training_card import CardFacts, environment, model_card
+from workflows.trained_models import keep_initial, model_folder, self_play_folder
+from workflows.training_card import environment
+from workflows.training_outcome import Ended, finished_model
 from workflows.training_recorder import Recorder
 from workflows.training_request import TrainingRequest
+from workflows.training_stand import Stand
 from workflows.training_text import PreparedText
 
 if TYPE_CHECKING:
@@ -40,10 +31,8 @@ if TYPE_CHECKING:
     from engine.training.distributed import World
     from engine.training.model import Decoder
 
-JUDGED_BYTES = 1 << 19
-"""Held-out text that the finished model is priced on, at the most: half a mebibyte, some seconds. Chosen by us."""
-
 LOOK_EVERY_S = 0.25
+"""How often the disk is asked whether a person wants the run to finish."""
 
 
 def train_model(request: TrainingRequest, *, store: Store, run: RunFolder, report: Report) -> dict:
@@ -55,18 +44,21 @@ def train_model(request: TrainingRequest, *, store: Store, run: RunFolder, repor
     """
     from engine.training.distributed import joined
 
-    store.begin_training(run.id, request.name, request.to_json(), _Stand(run, store, request).step)
+    store.begin_training(run.id, request.name, request.to_json(), Stand(run, store, request).step)
     try:
-        with joined(_device(request)) as world:
+        with _memory_told(), joined(_device(request)) as world:
             _from_first(world, str(run.path))
             work = _Work(request, store, run, report, world)
             work.learn()
-        result = work.finish()
+        with _memory_told():
+            result = work.finish()
     except WeightscopeError as error:
         status = "cancelled" if isinstance(error, Cancelled) else "failed"
         store.finish_experiment(run.id, status, message=error.message)
         raise
     store.finish_experiment(run.id, "done", result)
+    for part in ("start", "previous", "text"):  # nothing goes on from here any more
+        shutil.rmtree(run.checkpoints / part, ignore_errors=True)
     return result
 
 
@@ -95,42 +87,19 @@ def _from_first(world: World, text: str = "") -> str:
     return told[0]
 
 
-class _Stand:
-    """How far a run is, kept in its folder: phases that ended, and the time they took."""
-
-    def __init__(self, run: RunFolder, store: Store, request: TrainingRequest) -> None:
-        self._file = run.checkpoints / "phases.json"
-        self._home, self._request = model_folder(store, request.name), request
-        self.known: dict = json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
-
-    def keep(self, **values) -> None:
-        self.known |= values
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(self._file, json.dumps(self.known))
-
-    @property
-    def learnt(self) -> Checkpoints:
-        return Checkpoints(self._home, self._request.training.keep_last if self._request.training else 1)
-
-    @property
-    def offset(self) -> int:
-        """Steps before self-play."""
-        return self.known.get("supervised", {}).get("step", 0)
-
-    @property
-    def played(self) -> Checkpoints:
-        keep_last = self._request.self_play.keep_last if self._request.self_play else 1
-        return Checkpoints(self_play_folder(self._home, self.offset), keep_last)
-
-    @property
-    def step(self) -> int:
-        """Of the run's last checkpoint."""
-        steps = self.played.steps() if self.has_learnt else self.learnt.steps()
-        return (self.offset if self.has_learnt else 0) + (steps[-1] if steps else 0)
-
-    @property
-    def has_learnt(self) -> bool:
-        return self._request.training is None or "supervised" in self.known
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Too little memory is said so, on a processor and on a graphics card."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+        if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in words):
+            raise
+        raise TrainingError(
+            f"The memory is not enough for this training: {' '.join(str(error).split())[:200]}.",
+            "Close other programs, or start again with a smaller batch, more accumulation or a smaller model.",
+        ) from error
 
 
 class _Work:
@@ -139,7 +108,7 @@ class _Work:
     def __init__(self, request: TrainingRequest, store: Store, run: RunFolder, report: Report, world: World) -> None:
         self.request, self.store, self.run, self.report, self.world = request, store, run, report, world
         self.home = model_folder(store, request.name)
-        self.stand = _Stand(run, store, request)
+        self.stand = Stand(run, store, request)
         self.text = PreparedText(run.checkpoints / "text")
         self.finish_mark = run.path / "finish"
         self._looked_s, self._is_finishing = -math.inf, False
@@ -149,9 +118,7 @@ class _Work:
         """Prepare the text, and learn from it unless that is done."""
         begin_s = time.monotonic()
         if self.world.is_first:
-            self.home.mkdir(parents=True, exist_ok=True)
-            if not self.text.is_complete:
-                self.text.prepare(self.request, self.store, self.report, self._given_tokenizer())
+            self._prepare()
         self.world.from_first(0.0)  # the others wait for the text
         is_done = self.stand.has_learnt or (self.is_finishing() and self.stand.learnt.latest() is not None)
         if self.world.from_first(float(is_done)):
@@ -162,6 +129,16 @@ class _Work:
         finally:
             self._took(begin_s)
 
+    def _prepare(self) -> None:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            if not self.text.is_complete:
+                self.text.prepare(self.request, self.store, self.report, self._given_tokenizer())
+        except OSError as error:
+            raise TrainingError(
+                f"The text cannot be prepared: {error}.", "Make room on the disk, or let the folder be written."
+            ) from error
+
     def finish(self) -> dict:
         """Play, if that was asked for; then make the best checkpoint the model, and measure it."""
         begin_s = time.monotonic()
@@ -171,7 +148,8 @@ class _Work:
                     self._self_play(listen)
             finally:
                 self._took(begin_s)
-        return self._published(*self._best())
+        ended = Ended(self.run.id, self.request, self.stand, self.text, environment(self.world, self.threads or 0))
+        return finished_model(ended, self.store, self.report)
 
     def is_finishing(self) -> bool:
         """Whether a person asked to finish here with what there is; the disk is asked a few times a second."""
@@ -241,7 +219,8 @@ class _Work:
         from engine.training.model import Decoder
 
         if self.request.start_from:
-            return load_llama(Path(self.request.start_from))
+            # Where the run has a checkpoint, its weights come from there: the model it began with may be gone.
+            return load_llama(self.stand.learnt.latest() or Path(self.request.start_from))
         tokenizer = self.text.tokenizer()
         shape = replace(self.request.model, vocabulary_size=len(tokenizer))
         with torch.random.fork_rng(devices=[]):
@@ -281,75 +260,3 @@ class _Work:
     def _took(self, begin_s: float) -> None:
         if self.world.is_first:
             self.stand.keep(elapsed_s=self.stand.known.get("elapsed_s", 0.0) + time.monotonic() - begin_s)
-
-    def _best(self) -> tuple[str, int, Path]:
-        """Phase, step of the run, and folder of the checkpoint that becomes the model."""
-        played, learnt = (kept.best() or kept.latest() for kept in (self.stand.played, self.stand.learnt))
-        if played is not None and (_step(played) or learnt is None):  # its step 0 is the best one before it
-            return "self-play", self.stand.offset + _step(played), played
-        if learnt is None:
-            raise TrainingError("The run has no checkpoint to make a model of.", "Resume it, or start it again.")
-        return "supervised", _step(learnt), learnt
-
-    def _published(self, phase: str, step: int, best: Path) -> dict:
-        """Put the model in its place with its card, and measure it."""
-        parent = self._parent()
-        metadata = {RUN_KEY: self.run.id} | {key: value for key, value in parent.items() if value}
-        outcome = {}
-
-        def card(folder: Path) -> str:
-            outcome.update(self._outcome(phase, step, folder))
-            return model_card(CardFacts(self.request, self.text.facts, outcome, parent, environment(self.world)))
-
-        Meter(self.report, "finishing the model").say(self.request.name)
-        location = publish(self.store, self.request.name, best, metadata, card)
-        settings = ExtractSettings(threads=self.threads)
-        measured = extract(location.name, store=self.store, settings=settings, report=self.report)
-        return outcome | {"name": location.name, "uri": location.uri, "content_hash": measured.content_hash}
-
-    def _outcome(self, phase: str, step: int, folder: Path) -> dict:
-        """What came of the run: plain numbers, None where undefined."""
-        from engine.training.determinism import reproducible
-        from engine.training.held_out import beginnings, held_out_loss
-        from engine.training.llama_folder import load_llama
-
-        model, tokenizer = load_llama(folder)
-        test = beginnings(self.text.test, JUDGED_BYTES)
-        settings = self.request.training or self.request.self_play
-        with reproducible(settings.seed, settings.threads):
-            price = held_out_loss(model, tokenizer, test, model.settings.context)
-        known = self.stand.known
-        return {
-            "folder": str(self.home),
-            "phase": phase,
-            "best_step": step,
-            "steps": self.stand.step,
-            "ending": (known.get("self_play") or known.get("supervised") or {}).get("ending", "stopped"),
-            "reason": (known.get("self_play") or known.get("supervised") or {}).get("reason", "Finished on request."),
-            "bits_per_byte": price.bits_per_byte,
-            "perplexity": price.perplexity,
-            "test_bytes": price.num_bytes,
-            "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "model": asdict(model.settings),
-            "elapsed_s": known.get("elapsed_s", 0.0),
-            "verdict": self._verdict(),
-        }
-
-    def _verdict(self) -> dict | None:
-        """The last one on self-play, if it played."""
-        verdicts = [remark for remark in self.store.training_remarks(self.run.id) if remark.is_verdict]
-        return (
-            {"step": verdicts[-1].step, "verdict": verdicts[-1].kind, "reason": verdicts[-1].text} if verdicts else None
-        )
-
-    def _parent(self) -> dict[str, str]:
-        """Name and content hash of the model it went on from, as far as they are known."""
-        if not self.request.start_from:
-            return {}
-        known = self.store.location(self.request.start_from)
-        name = known.name if known else Path(self.request.start_from).name
-        return {PARENT_KEY: name, PARENT_HASH_KEY: (known.content_hash if known else None) or ""}
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,10 @@ from workflows.trained_models import WEIGHTS, second_name
 
 WRITE_EVERY_S = 2.0
 """One short connection at most so often: some 40 ms, and others find the file free. Chosen by us."""
+
+
+TELL_EVERY_S = 1.0
+"""Progress is told at most so often: a night of it still is a small file."""
 
 
 class Recorder:
@@ -48,7 +53,7 @@ class Recorder:
         self._adding = threading.Lock()
         self._closing = threading.Event()
         self._writer = threading.Thread(target=self._write_on, name="training recorder", daemon=True)
-        self.last_step = 0
+        self._told_s = -math.inf
 
     def __enter__(self) -> Recorder:
         self._writer.start()
@@ -68,7 +73,6 @@ class Recorder:
 
         def listen(event: Event) -> None:
             step = event.step + offset
-            self.last_step = max(self.last_step, step)
             match event:
                 case StepDone():
                     self._add_step(event, step, phase, offset)
@@ -138,6 +142,10 @@ class Recorder:
         if phase == "self-play" and math.isnan(event.loss):
             del numbers["loss"]
         self._add_metrics(step, numbers)
+        now_s = time.monotonic()
+        if now_s - self._told_s < TELL_EVERY_S and event.step < event.steps:
+            return
+        self._told_s = now_s
         rate = (event.steps - event.step) / event.left_s if event.left_s else None
         main = "reward" if "reward" in numbers else "loss"
         current = f"{main} {numbers.get(main, math.nan):.3f}, {event.tokens_per_s:,.0f} tokens/s"

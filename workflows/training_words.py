@@ -11,13 +11,16 @@ from engine.errors import TrainingError
 from engine.training.presets import PRESETS
 from workflows.training_request import TrainingRequest
 
+USUAL_PRESET = "quick"
+"""What a command begins with that names none."""
+
 _CHOICE = re.compile(r"(?P<rest>.*),(?P<name>weight|split|column|documents)=(?P<value>[^,]*)")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """What `train` takes."""
     command.add_argument("--name", help="of the model that will be made")
-    command.add_argument("--preset", choices=sorted(PRESETS), help="size and settings to begin with (quick)")
+    command.add_argument("--preset", choices=sorted(PRESETS), help=f"size and settings to begin with ({USUAL_PRESET})")
     command.add_argument("--start-from", default="", metavar="MODEL", help="go on from a known model or a Llama folder")
     command.add_argument(
         "--corpus",
@@ -54,7 +57,7 @@ def request_of(arguments: argparse.Namespace) -> TrainingRequest:
         values |= {"start_from": arguments.start_from, "model": None}
     is_new = not values.get("start_from")
     if arguments.preset or not arguments.request:
-        preset = PRESETS[arguments.preset or "quick"]
+        preset = PRESETS[arguments.preset or USUAL_PRESET]
         asked = TrainingRequest("", model=preset.model, training=preset.training).to_json()
         values |= {"training": asked["training"]} | ({"model": asked["model"]} if is_new else {})
     if arguments.no_training:

@@ -31,6 +31,10 @@ _STEP = re.compile(
 _UNTRAINED = re.compile(r"(^|[-_. ])(init|initial|untrained|random)([-_. ]|$)", re.IGNORECASE)
 
 
+_SELF_PLAY = re.compile(r"self-play-from-(\d{1,12})")
+"""Where checkpoints of self-play lie, numbered from the step before it (`workflows.trained_models`)."""
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of a model.
@@ -106,7 +110,10 @@ def _ordered(locations: list[tuple[str, Location]], known: set[str], fingerprint
 
 
 def _step(label: str, location: Location) -> int | None:
-    """From the label, else from the path."""
+    """From the folder of self-play that it lies in, from the label, else from the path."""
+    path = Path(location.uri)
+    if (before := _SELF_PLAY.fullmatch(path.parent.name)) and (step := step_of(path.name)) is not None:
+        return int(before[1]) + step
     texts = (label, *(level.name for level in _levels(Path(location.uri))))
     return next((step for step in map(step_of, texts) if step is not None), None)
 
@@ -126,8 +133,8 @@ def _neighbours(current: Location) -> Iterator[tuple[str, str]]:
     if is_hub_uri(current.uri) or not path.exists():
         return
     if path.is_dir():
-        below = [child for child in sorted(path.iterdir()) if child.is_dir() and _STEP.fullmatch(child.name)]
-        yield from ((str(child), child.name) for child in below[:MOST_CANDIDATES])
+        yield from ((str(each), label) for each, label in _below(path)[:MOST_CANDIDATES])
+        yield from ((str(each), label) for each, label in _beside(path)[:MOST_CANDIDATES] if each != path)
     for level in _levels(path):
         inside = path.relative_to(level)
         if level.parent.name == "snapshots" and repository_name(level) is not None:
@@ -141,6 +148,30 @@ def _neighbours(current: Location) -> Iterator[tuple[str, str]]:
         wanted = [(each / inside, label) for each, label in siblings if each != level and (each / inside).exists()]
         yield from ((str(each), label) for each, label in wanted[:MOST_CANDIDATES])
         return
+
+
+def _below(folder: Path) -> list[tuple[Path, str]]:
+    """(path, label) of the checkpoints that a training kept in a model's folder: before it, from text, of self-play."""
+    found = []
+    for child in sorted(child for child in folder.iterdir() if child.is_dir()):
+        if _STEP.fullmatch(child.name) or _UNTRAINED.search(child.name):
+            found.append((child, child.name))
+        elif match := _SELF_PLAY.fullmatch(child.name):
+            played = [each for each in sorted(child.iterdir()) if each.is_dir() and step_of(each.name) is not None]
+            found += [(each, f"self-play-{int(match[1]) + step_of(each.name)}") for each in played]
+    return found
+
+
+def _beside(path: Path) -> list[tuple[Path, str]]:
+    """(path, label) of the other checkpoints of the training that a checkpoint is of, and of what became of them."""
+    if _SELF_PLAY.fullmatch(path.parent.name):
+        home = path.parent.parent
+    elif _UNTRAINED.search(path.name) or any(each.is_dir() for each in path.parent.glob("self-play-from-*")):
+        home = path.parent
+    else:
+        return []
+    below = _below(home)
+    return [(home, home.name), *below] if any(path == each for each, _ in below) else []
 
 
 def _revisions(repository: Path) -> dict[str, str]:
