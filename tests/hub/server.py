@@ -1,5 +1,7 @@
 """A small server on loopback that speaks the protocol of the Hugging Face hub, and can misbehave on demand.
 
+Models are added by their names, data sets by theirs behind `datasets/`, as the hub's addresses have it.
+
 It has two addresses, as the real one: the hub, which knows models, revisions and tokens, and the storage that large
 files are redirected to, which must never see a token. Everything that was asked of it is in `requests`.
 """
@@ -19,7 +21,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 SENT_AT_ONCE = 256 << 10
-LARGE = (".safetensors", ".bin", ".gguf", ".onnx", ".h5", ".msgpack", ".pt")
+LARGE = (".safetensors", ".bin", ".gguf", ".onnx", ".h5", ".msgpack", ".pt", ".parquet")
 
 
 class Content:
@@ -234,6 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer()
+
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.trouble = self.hub._trouble_of(self._place(path), path)
@@ -310,20 +316,28 @@ class _HubHandler(_Handler):
         return "api" if path.startswith("/api/") else "hub"
 
     def _route(self, path: str) -> None:
-        api = re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/(.+))?", self.path.partition("?")[0])
-        file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path.partition("?")[0])
+        api = re.fullmatch(
+            r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+?)(?:/(revision|tree|paths-info)/(.+))?",
+            self.path.partition("?")[0],
+        )
+        file = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path.partition("?")[0])
         found = api or file
         kept = self.hub._repositories.get(unquote(found[1])) if found else None
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if kept is None or (kept.is_private and token != kept.token):
             return self._error(404 if token else 401, "RepoNotFound")
         revision = unquote((found[3] if api else found[2]) or "main")
+        folder = ""
+        if api and found[2] == "tree" and revision not in kept.revisions:
+            revision, _, folder = revision.partition("/")
         commit = revision if revision in kept.commits else kept.revisions.get(revision)
         if commit is None:
             return self._error(404, "RevisionNotFound")
         if api:
             files = kept.commits[commit]
-            return self._tree(found[1], commit, files) if found[2] == "tree" else self._info(found[1], commit, kept)
+            if found[2] == "tree":
+                return self._tree(found[1], commit, files, folder)
+            return self._some(files) if found[2] == "paths-info" else self._info(found[1], commit, kept)
         if kept.is_gated and token != kept.token:
             return self._error(403 if token else 401, "GatedRepo", f"Access to model {found[1]} is restricted.")
         content = kept.commits[commit].get(unquote(found[3]))
@@ -335,18 +349,33 @@ class _HubHandler(_Handler):
     def _info(self, name: str, commit: str, kept: Repository) -> None:
         self._json({"_id": "0", "id": name, "sha": commit, "gated": kept.is_gated, "private": kept.is_private})
 
-    def _tree(self, name: str, commit: str, files: dict[str, Content]) -> None:
+    def _some(self, files: dict[str, Content]) -> None:
+        """What was asked for by path, of what there is: files and folders."""
+        paths = parse_qs(self.body.decode())["paths"] if b"paths=" in self.body else json.loads(self.body)["paths"]
+        entries = [_entry(path, files[path]) for path in paths if path in files]
+        folders = [path for path in paths if any(file.startswith(f"{path}/") for file in files)]
+        self._json(entries + [_folder(path) for path in folders])
+
+    def _tree(self, name: str, commit: str, files: dict[str, Content], inside: str = "") -> None:
+        start = f"{inside}/" if inside else ""
+        files = {path: content for path, content in files.items() if path.startswith(start)}
+        if inside and not files:
+            return self._error(404, "EntryNotFound")
         query = parse_qs(urlsplit(self.path).query)
         is_recursive = query.get("recursive", ["false"])[0].lower() == "true"
-        entries = [_entry(path, content) for path, content in sorted(files.items()) if is_recursive or "/" not in path]
-        folders = {path.partition("/")[0] for path in files if "/" in path}
-        entries += [{"type": "directory", "oid": "0" * 40, "size": 0, "path": folder} for folder in sorted(folders)]
+        below = {path: path.removeprefix(start) for path in files}
+        entries = [
+            _entry(path, content) for path, content in sorted(files.items()) if is_recursive or "/" not in below[path]
+        ]
+        folders = {start + path.partition("/")[0] for path in below.values() if "/" in path}
+        entries += [_folder(path) for path in sorted(folders)]
         at = int(query.get("cursor", ["0"])[0])
         headers = {}
         if at + self.hub.page_size < len(entries):
-            address = f"{self.hub.endpoint}/api/models/{name}/tree/{commit}"
+            kind = "" if name.startswith("datasets/") else "models/"
+            address = f"{self.hub.endpoint}/api/{kind}{name}/tree/{commit}"
             headers["Link"] = f'<{address}?recursive={is_recursive}&cursor={at + self.hub.page_size}>; rel="next"'
-        self._json(entries[at : at + self.hub.page_size], headers)
+        return self._json(entries[at : at + self.hub.page_size], headers)
 
     def _resolve(self, path: str, commit: str, content: Content) -> None:
         etag = f'"{content.sha256 if path.endswith(LARGE) else _git_oid(content)}"'
@@ -385,6 +414,10 @@ def _entry(path: str, content: Content) -> dict:
     if path.endswith(LARGE):
         entry["lfs"] = {"oid": content.sha256, "size": content.size, "pointerSize": 134}
     return entry
+
+
+def _folder(path: str) -> dict:
+    return {"type": "directory", "oid": "0" * 40, "size": 0, "path": path}
 
 
 def _git_oid(content: Content) -> str:

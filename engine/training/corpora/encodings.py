@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import TYPE_CHECKING
 
 from engine.errors import TrainingError
+
+if TYPE_CHECKING:
+    from charset_normalizer import CharsetMatch
 
 MAX_CONTROL_SHARE = 0.001
 """More control characters than this, and it is no text. Chosen by us: terminal logs have some, binaries hundreds."""
@@ -19,18 +23,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _IN_WIDE_USE = (
-    "cp1252",
-    "cp1251",
-    "gb18030",
-    "cp932",
-    "big5",
-    "cp949",
-    "cp1256",
-    "cp1250",
-    "cp1254",
-    "cp1253",
-    "cp1255",
-)
+    "cp1252", "cp1251", "gb18030", "cp932", "big5", "cp949", "cp1256", "cp1250", "cp1254", "cp1253", "cp1255",
+)  # fmt: skip
 _RARE = ("mac_", "cp0", "cp1006", "cp1026", "cp1125", "cp1140", "cp273", "cp424", "cp500", "hp_", "kz", "ptcp")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -84,18 +78,15 @@ def _candidates(data: bytes) -> list[str]:
     elif not _is_utf8(data):
         from charset_normalizer import from_bytes
 
-        matches = sorted(
-            from_bytes(_sample(data)), key=lambda match: _rank(match.encoding, match.chaos, match.coherence)
-        )
-        candidates += [match.encoding for match in matches]
+        matches = from_bytes(_sample(data))
+        candidates += [match.encoding for match in sorted(matches, key=_rank)]
     return candidates
 
 
-def _rank(encoding: str, chaos: float, coherence: float) -> tuple[bool, int, int, int]:
+def _rank(match: CharsetMatch) -> tuple[bool, int, int, int]:
     """Lower is likelier: measured mess and fit to a language first; where these are equal, what is in wider use."""
-    is_rare = encoding.startswith(_RARE)
-    place = _IN_WIDE_USE.index(encoding) if encoding in _IN_WIDE_USE else len(_IN_WIDE_USE)
-    return is_rare, round(chaos * 50), -round(coherence * 20), place
+    place = _IN_WIDE_USE.index(match.encoding) if match.encoding in _IN_WIDE_USE else len(_IN_WIDE_USE)
+    return match.encoding.startswith(_RARE), round(match.chaos * 50), -round(match.coherence * 20), place
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -9,6 +9,9 @@ _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 _ENDS = (re.compile(r"\n"), re.compile(r"[.!?…。！？]['\"”’)\]]*\s+|[。！？]"), re.compile(r"\s+"))
 """Where an overlong paragraph is cut, best first: line ends, ends of sentences, white space."""
 
+_SEAM = re.compile(r"(?<=\S)(?=\s)")
+"""Between a word and white space no byte-level token reaches across, so cutting there changes no token."""
+
 Span = tuple[int, int]
 
 
@@ -53,3 +56,18 @@ def joined(text: str, spans: list[Span]) -> str:
         parts.append(text[start:stop])
         last = stop
     return "".join(parts)
+
+
+def seams(text: str, length: int) -> Iterator[str]:
+    """Parts of some `length` characters whose tokens, one after the other, are those of the whole text.
+
+    A part is longer where no white space comes: at least one word is whole.
+    """
+    start = 0
+    while len(text) - start > length:
+        seam = _SEAM.search(text, start + length)
+        if seam is None:
+            break
+        yield text[start : seam.start()]
+        start = seam.start()
+    yield text[start:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,13 +11,11 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from engine.errors import TrainingError
+from engine.training.corpora.passages import seams
 from engine.training.corpus import Document, text_hash
 
 PART_CHARACTERS = 200_000
 """Text cut into tokens at once; the tokenizer's own notes take some 100 bytes a token."""
-
-_SEAM = re.compile(r"(?<=\S)(?=\s)")
-"""Between a word and white space no byte-level token reaches across, so cutting there changes no token."""
 
 
 def token_array(
@@ -62,7 +59,7 @@ def _arrays(documents: Sequence[Document], tokenizer: PreTrainedTokenizerFast, d
     stretch: list[tuple[bool, str]] = []
     size = 0
     for document in documents:
-        for index, text in enumerate(_cut(document.text)):
+        for index, text in enumerate(seams(document.text, PART_CHARACTERS)):
             stretch.append((index == 0, text))
             size += len(text)
             if size >= 16 * PART_CHARACTERS:
@@ -85,15 +82,3 @@ def _encoded(stretch: list[tuple[bool, str]], tokenizer: PreTrainedTokenizerFast
             parts.append(np.array([tokenizer.bos_token_id], dtype))
         parts.append(np.array(encoding.ids, dtype))
     return np.concatenate([*parts, np.empty(0, dtype)])
-
-
-def _cut(text: str) -> Iterator[str]:
-    """Parts of bounded length whose tokens, one after the other, are those of the whole."""
-    start = 0
-    while len(text) - start > PART_CHARACTERS:
-        seam = _SEAM.search(text, start + PART_CHARACTERS)
-        if seam is None:
-            break
-        yield text[start : seam.start()]
-        start = seam.start()
-    yield text[start:]
