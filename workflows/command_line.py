@@ -51,6 +51,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_signatures(commands, shared)
     _add_health(commands, shared)
     _add_compare(commands, shared)
+    _add_patterns(commands, shared)
     _add_report(commands, shared)
     _add_download(commands, shared)
     _add_train(commands, shared)
@@ -141,6 +142,15 @@ def _add_compare(commands, shared) -> None:
     command.add_argument("--background", action="store_true", help="start jobs that go on by themselves, and return")
     command.add_argument("--run", metavar="FOLDER", dest="run_folder", help=argparse.SUPPRESS)
     command.set_defaults(run=comparing.compare)
+
+
+def _add_patterns(commands, shared) -> None:
+    from workflows.commands import patterns
+
+    command = commands.add_parser(
+        "patterns", parents=[shared], help="ask whether models share weight patterns, and what sharing would save"
+    )
+    patterns.add_arguments(command)
 
 
 def _add_report(commands, shared) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,37 @@ def _check_train(arguments: dict) -> dict:
     return {"request": TrainingRequest.from_json(arguments.get("request")).check().to_json()}
 
 
+def _check_patterns(arguments: dict) -> dict:
+    """`models` are what `_check_model` takes; `names` are for people; the rest as `PatternSettings` has it."""
+    names = list(arguments.get("names") or [])
+    models = [
+        _check_model({"model": model, "name": names[i] if i < len(names) else ""})
+        for i, model in enumerate(arguments.get("models") or [])
+    ]
+    if len(models) < 2:
+        raise JobError(f"A test of shared patterns takes at least two models, got {len(models)}.", "Choose more.")
+    without = sorted(set(arguments.get("without") or ()))
+    unknown = set(without) - {"features", "coding", "subspace"}
+    if unknown:
+        raise JobError(f"A test of shared patterns has no part {', '.join(sorted(unknown))}.")
+    return {
+        "models": [model["model"] for model in models],
+        "names": [model["name"] for model in models],
+        "null": str(arguments.get("null") or ""),
+        "draws": int(arguments.get("draws") or 0),
+        "without": without,
+        "cka": bool(arguments.get("cka")),
+        "labels": dict(arguments.get("labels") or {}),
+    }
+
+
+def _patterns_command(arguments: dict) -> list[str]:
+    words = [f"--null={arguments['null']}", f"--draws={arguments['draws']}"]
+    words += [f"--no-{part}" for part in arguments["without"]] + (["--cka"] if arguments["cka"] else [])
+    words += [f"--labels={json.dumps(arguments['labels'], ensure_ascii=False)}"] if arguments["labels"] else []
+    return [*words, "--", *arguments["models"]]
+
+
 KINDS: dict[str, JobKind] = {
     "extract": JobKind(
         check=_check_model,
@@ -99,6 +131,12 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: f"{arguments['a']} {arguments['b']}",
         command=lambda arguments: ["--", arguments["a"], arguments["b"]],
         title=lambda arguments: f"Compare {arguments['name_a']} with {arguments['name_b']}",
+    ),
+    "patterns": JobKind(
+        check=_check_patterns,
+        subject=lambda arguments: " ".join(sorted(arguments["models"])),
+        command=_patterns_command,
+        title=lambda arguments: f"Shared patterns of {len(arguments['models'])} models",
     ),
     "download": JobKind(
         check=_check_download,

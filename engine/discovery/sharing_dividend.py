@@ -78,6 +78,11 @@ class LaidOver:
     b: Matrices
 
 
+def fit_null(null: str) -> str:
+    """The null itself, or the one that stands in where it forgets too little."""
+    return UNFIT_NULLS.get(null, null)
+
+
 def bits(correlation: float) -> float:
     """½·log₂(1 / (1 − ρ²)), at most MOST_BITS; NaN stays NaN."""
     rest = 1 - correlation * correlation
@@ -102,13 +107,13 @@ def dividend(
     matching = matching or match_tensors(source_a, source_b)
     plan = layout(source_a, matching)
     a, b = read_matrices(source_a, matching, plan, False), read_matrices(source_b, matching, plan, True)
-    name = UNFIT_NULLS.get(null, null)
+    name = fit_null(null)
     found = fits(a, b, plan, check)
     reached = tuple(
         max(_mean_bits(fit, plan) for fit in fits(*_nulls((a, b), (source_a, source_b), plan, name, draw), plan, check))
         for draw in range(draws)
     )
-    best = max(found, key=lambda fit: _mean_bits(fit, plan) if plan.matches else 0.0)
+    best = max(found, key=lambda fit: _mean_bits(fit, plan)) if plan.matches else found[0]
     return _dividend(found[0], best, plan, reached, name), LaidOver(plan, best, a, b)
 
 

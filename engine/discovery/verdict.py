@@ -16,10 +16,14 @@ from engine.discovery.subspace import Subspace
 ALPHA = 0.05
 """Share of false ones allowed among the effects that are called found."""
 
+ENOUGH_POWER = 0.8
+"""Probability of finding an effect below which finding none says nothing; the usual one (Cohen 1988)."""
+
 VERDICTS: dict[str, str] = {
     "weights": "Models without a common origin share weights: knowing one saves bits of another.",
     "form": "Models share the form of their weights, not the weights: scales, tails and spectra, no content.",
     "nothing": "Nothing was found that models share beyond their nulls.",
+    "apart": "Models without a common origin share no weights; whether their form is alike was not asked.",
     "unanswered": "Whether models share the form of their weights cannot be answered with these models.",
 }
 """Verdict -> what it claims."""
@@ -74,8 +78,10 @@ def verdict(
         kind = "weights"
     elif power.can_answer and found:
         kind = "form"
-    elif power.can_answer and test is not None:
+    elif power.power >= ENOUGH_POWER and test is not None:
         kind = "nothing"
+    elif test is None and strangers:
+        kind = "apart"
     else:
         kind = "unanswered"
     sentences = [VERDICTS[kind]]
@@ -104,6 +110,8 @@ def _of_effects(test: PatternTest, power: Power) -> list[str]:
             f"The largest: {best.feature} of {best.role}, Cliff's δ {best.delta.effect:+.2f} "
             f"[{best.delta.low:+.2f}, {best.delta.high:+.2f}]."
         )
+    if not effects and not agreeing and power.power < ENOUGH_POWER:
+        sentences.append(f"That says little: {power.words[0].lower()}{power.words[1:]}")
     if test.concordances:
         sentences.append(
             f"In {len(agreeing)} of {len(test.concordances)} features models agree on which positions are high and "
@@ -166,7 +174,7 @@ def _limits(
     limits = []
     if test is not None and test.num_lineages < test.num_models:
         limits.append(f"{test.num_models} models are {test.num_lineages} independent ones: relatives count once.")
-    if power.can_answer:
+    if test is not None and power.can_answer and num_found(test):
         limits.append(power.words)
     if any(math.isnan(pair.dividend.low) for pair in pairs):
         limits.append("With fewer than 2 draws of the null, dividends have no interval.")

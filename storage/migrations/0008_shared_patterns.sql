@@ -21,7 +21,7 @@ COMMENT ON COLUMN pattern_test.version IS 'Version of the test; grows when the s
 COMMENT ON COLUMN pattern_test.settings_hash IS 'Hash of version and settings: tests with the same one and the same models are the same.';
 COMMENT ON COLUMN pattern_test.settings IS 'How it was tested: null, draws, seeds, limits, labels.';
 COMMENT ON COLUMN pattern_test.null_name IS 'The null model: row_column_gaussian, random_init, entry_shuffle, …';
-COMMENT ON COLUMN pattern_test.verdict IS 'weights (content is shared), form (only the shape of weights), nothing, or unanswered.';
+COMMENT ON COLUMN pattern_test.verdict IS 'weights (content is shared), form (only the shape of weights), nothing, apart (form was not asked), or unanswered.';
 COMMENT ON COLUMN pattern_test.sentences IS 'The verdict and its grounds, in plain words.';
 COMMENT ON COLUMN pattern_test.limits IS 'What the verdict does not say.';
 COMMENT ON COLUMN pattern_test.num_lineages IS 'Independent models: relatives count once.';
