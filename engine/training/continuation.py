@@ -25,12 +25,13 @@ def identity(
     model: Decoder, tokenizer: PreTrainedTokenizerFast, stream: TokenStream, settings: TrainingSettings
 ) -> dict[str, Any]:
     """All that decides where a training goes, besides its first weights: as JSON values."""
-    ids, targets = stream.batch(1, settings.batch_size, model.settings.context, 0, 1)
+    ids, targets = stream.batch(0, settings.batch_size, model.settings.context, 0, 1)
     return {
         "model": dataclasses.asdict(model.settings),
         "training": {name: value for name, value in dataclasses.asdict(settings).items() if name not in MAY_CHANGE},
         "text": {
             "tokenizer": _sha256(tokenizer.backend_tokenizer.to_str().encode()),
+            "num_tokens": stream.num_tokens,
             "first_batch": _sha256(ids.numpy().tobytes() + targets.numpy().tobytes()),
         },
     }

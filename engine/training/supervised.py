@@ -94,8 +94,8 @@ def train(
     first process evaluates, writes and reports. Another number of processes may go on from the same folder.
 
     Args:
-        model: fresh or loaded weights in fp32; replaced by the checkpoint's when going on. Left on the chosen device and
-            in evaluation mode.
+        model: fresh or loaded weights in fp32; replaced by the checkpoint's when going on. Left on the chosen
+            device and in evaluation mode.
         stream: gives the batch of any step. held_out: never learnt from; at least one document that is not empty.
         folder: for `checkpoint-<step>` folders; nothing else is touched there. on_event: told of everything, in order.
         should_stop: asked before each update; True saves a checkpoint and returns.
@@ -126,7 +126,6 @@ class _Training:
     def __init__(self, world: World, model, tokenizer, stream, settings: TrainingSettings, checkpoints) -> None:
         self.world, self.model, self.tokenizer, self.stream = world, model, tokenizer, stream
         self.settings, self.checkpoints = settings, checkpoints
-        self.optimizers = optimizers_for(model, settings)
         self.identity = identity(model, tokenizer, stream, settings)
         self.watch = LossWatch()
         self.step, self.precision = 0, "fp32"
@@ -140,12 +139,13 @@ class _Training:
         if latest >= 0:
             self._take_up(latest)
         else:
-            ids, targets = self.stream.batch(1, self.settings.batch_size, self.model.settings.context, 0, 1)
+            ids, targets = self.stream.batch(0, self.settings.batch_size, self.model.settings.context)
             if self.world.is_first:
                 with reproducible(0, torch.get_num_threads(), self.world.device):
                     ids, targets = ids.to(self.world.device), targets.to(self.world.device)
                     self.precision = chosen_precision(self.settings.precision, self.model.train(), ids, targets)
             self.precision = "bf16" if self.world.from_first(self.precision == "bf16") else "fp32"
+            self.optimizers = optimizers_for(self.model, self.settings, self.precision)
             self._notice(f"Computing in {self.precision} on {self.world.device} in {self.world.size} process(es).")
         self.update = Update(self.world, self.model, self.stream, self.optimizers, self.settings, self.precision)
         if latest < 0:
@@ -278,6 +278,7 @@ class _Training:
             ) from error
         loaded, _ = load_llama(folder)
         self.model.load_state_dict(loaded.state_dict())
+        self.optimizers = optimizers_for(self.model, self.settings, self.precision)
         restore_optimizers(self.model, self.optimizers, state.tensors)
         self._notice(f"Going on after update {step}.")
 

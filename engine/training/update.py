@@ -56,10 +56,15 @@ class Update:
         self._parameters = list(model.parameters())
 
     def prepare(self, step: int, should_stop: Callable[[], bool]) -> tuple[int, bool]:
-        """Fetch the batch. Returns: tokens to learn from in all processes; whether any process is asked to stop."""
+        """Fetch the batch of update `step` (from 1).
+
+        Returns: tokens to learn from in all processes; whether any process is asked to stop.
+        """
         settings, world = self.settings, self.world
         self._step = step
-        ids, targets = self.stream.batch(step, settings.batch_size, self.model.settings.context, world.rank, world.size)
+        ids, targets = self.stream.batch(
+            step - 1, settings.batch_size, self.model.settings.context, world.rank, world.size
+        )
         parts = zip(ids.tensor_split(settings.accumulation), targets.tensor_split(settings.accumulation), strict=True)
         self._parts = [(part, wanted, int((wanted != IGNORED).sum())) for part, wanted in parts]
         num_tokens, stops = world.summed(sum(count for *_, count in self._parts), bool(should_stop()))

@@ -6,12 +6,30 @@ import math
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from engine.errors import TrainingError
 from engine.training.corpus import Document, num_bytes
-from engine.training.held_out import HeldOutLoss, encode, held_out_loss
+from engine.training.held_out import HeldOut, HeldOutLoss, beginnings, encode, held_out_loss
+from engine.training.llama_folder import save_llama
+from tests.engine.training import small_training
 
 CONTEXT = 16
+
+
+@pytest.fixture(params=["ours", "transformers"])
+def model(request, tmp_path, tokenizer):
+    """The same weights in both."""
+    ours = small_training.decoder()
+    if request.param == "ours":
+        return ours
+    save_llama(ours, tokenizer, tmp_path)
+    return AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+
+
+def logits(model, ids: torch.Tensor) -> torch.Tensor:
+    outcome = model(ids)
+    return outcome if isinstance(outcome, torch.Tensor) else outcome.logits
 
 
 def slow_nats(model, tokenizer, text: str) -> tuple[float, int]:
@@ -23,7 +41,7 @@ def slow_nats(model, tokenizer, text: str) -> tuple[float, int]:
         windows_before = max(math.ceil((index - CONTEXT) / (CONTEXT // 2)), 0)
         seen = torch.tensor([tokens[windows_before * CONTEXT // 2 : index]])
         with torch.no_grad():
-            nats -= float(model(input_ids=seen).logits[0, -1].log_softmax(-1)[tokens[index]])
+            nats -= float(logits(model, seen)[0, -1].double().log_softmax(-1)[tokens[index]])
     return nats, len(tokens) - 1
 
 
@@ -46,7 +64,9 @@ def test_texts_that_end_at_or_near_a_window_are_priced_whole(model, tokenizer, l
 
 def test_a_model_that_knows_nothing_pays_the_logarithm_of_its_vocabulary(model, tokenizer, documents):
     with torch.no_grad():
-        model.model.norm.weight.zero_()  # all logits are 0
+        for name, parameter in model.named_parameters():
+            if name.removeprefix("model.") == "norm.weight":
+                parameter.zero_()  # all logits are 0
     held_out = held_out_loss(model, tokenizer, documents, CONTEXT)
     assert held_out.loss == pytest.approx(math.log(270), rel=1e-6)
     assert held_out.perplexity == pytest.approx(270, rel=1e-5)
@@ -76,3 +96,44 @@ def test_a_model_in_training_stays_in_training(model, tokenizer, documents):
 def test_no_text_is_an_error(model, tokenizer, nothing):
     with pytest.raises(TrainingError, match="no held-out text"):
         held_out_loss(model, tokenizer, nothing, CONTEXT)
+
+
+def test_our_decoder_and_transformers_price_the_same_text_alike(tmp_path, tokenizer, documents):
+    ours = small_training.decoder()
+    save_llama(ours, tokenizer, tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    one, other = (held_out_loss(each, tokenizer, documents, CONTEXT) for each in (ours, theirs))
+    assert one.loss == pytest.approx(other.loss, abs=1e-4)
+    assert one.bits_per_byte == pytest.approx(other.bits_per_byte, abs=1e-4)
+    assert (one.num_tokens, one.num_bytes) == (other.num_tokens, other.num_bytes)
+
+
+def test_windows_cut_once_give_the_same_price_every_time(tokenizer, documents):
+    model, held_out = small_training.decoder(), HeldOut(tokenizer, documents, CONTEXT)
+    assert held_out.price(model) == held_out.price(model) == held_out_loss(model, tokenizer, documents, CONTEXT)
+
+
+def test_an_odd_context_is_taken_as_one_less(tokenizer, documents):
+    model = small_training.decoder()
+    odd, even = (held_out_loss(model, tokenizer, documents, context) for context in (15, 14))
+    assert odd == even
+
+
+def test_a_large_vocabulary_makes_smaller_batches_of_the_same_price(monkeypatch, tokenizer, documents):
+    model = small_training.decoder()
+    expected = held_out_loss(model, tokenizer, documents, CONTEXT)
+    monkeypatch.setattr("engine.training.held_out.MOST_LOGITS", 270 * CONTEXT)
+    assert held_out_loss(model, tokenizer, documents, CONTEXT).nats == pytest.approx(expected.nats, rel=1e-6)
+
+
+def test_a_look_takes_the_same_share_of_the_beginning_of_each_document():
+    documents = [Document("a", "x" * 1000), Document("b", "猫" * 1000), Document("c", "")]
+    assert beginnings(documents, 4000) == documents
+    half = beginnings(documents, 2000)
+    assert [each.text for each in half] == ["x" * 500, "猫" * 500, ""]
+    assert num_bytes(beginnings(documents, 1001)) <= 1001
+
+
+def test_a_price_beyond_all_floats_is_infinite():
+    assert HeldOutLoss(nats=1e6, num_tokens=1, num_bytes=1).perplexity == math.inf
+    assert math.isnan(HeldOutLoss(nats=math.nan, num_tokens=1, num_bytes=1).perplexity)
