@@ -15,6 +15,9 @@ from engine.errors import MeasureError
 from engine.folding import matrix_shape
 from engine.sources.base import ByteCallback
 
+NUM_PARTS = 4
+"""Parts of a sample that its errors are estimated from."""
+
 NUM_RUNS = 64
 """Runs of neighbouring lines in a sample, evenly spread: neighbours stay neighbours, and every part is seen."""
 
@@ -24,11 +27,13 @@ class SignatureSettings:
     """How signatures are taken.
 
     Attributes:
-        max_elements: of larger matrices a sample of rows is taken (of columns, if those are more). 2²⁶, chosen by us:
-            half a GiB in memory, and a minute or two on one core where the sample is square.
+        max_elements: matrices of so many entries are looked at whole: 2²⁶, chosen by us: up to 8192 × 8192, for which
+            one core takes a few minutes and half a GiB.
+        sample_elements: of larger ones so many are looked at: runs of rows, or of columns if those are more. 2²⁵, ours.
     """
 
     max_elements: int = 1 << 26
+    sample_elements: int = 1 << 25
 
     @property
     def hash(self) -> str:
@@ -43,8 +48,9 @@ class Signature:
 
     Attributes:
         values: (n,) float64, in the order of `FEATURES`, in their own units; NaN where undefined.
-        errors: (n,) float64: of a sample, how far each half of it is from the whole sample, the larger of the two;
-            about one to two standard errors. 0 of a matrix that was looked at whole.
+        errors: (n,) float64: of a sample, about its standard error, from four parts of it that have no entry in common:
+            √(s²/4 + (mean of the four − value)²). The first term is chance; the second is what the size of the sample
+            does to features that depend on size, as those of spectra do. 0 of a matrix that was looked at whole.
         share: of the entries that were looked at, 0 … 1.
     """
 
@@ -83,25 +89,27 @@ def signature(
     if matrix.size <= settings.max_elements:
         values = _features(matrix, heads, on_bytes)
         return Signature(values, np.zeros(len(values)), 1.0)
-    axis, runs = sample_runs(matrix.shape, settings.max_elements)
+    axis, runs = sample_runs(matrix.shape, min(settings.sample_elements, settings.max_elements))
     parts = [matrix[run] if axis == 0 else matrix[:, run] for run in runs]
     kept = () if any(head.axis == axis for head in heads) else heads
     values = _features(np.concatenate(parts, axis), kept, on_bytes)
-    halves = [_features(np.concatenate(parts[first::2], axis), kept, on_bytes) for first in (0, 1)]
-    errors = np.abs(np.stack(halves) - values).max(axis=0)
+    found = np.stack(
+        [_features(np.concatenate(parts[first::NUM_PARTS], axis), kept, on_bytes) for first in range(NUM_PARTS)]
+    )
+    errors = np.sqrt(found.var(axis=0, ddof=1) / NUM_PARTS + np.square(found.mean(axis=0) - values))
     return Signature(values, errors, sum(part.size for part in parts) / matrix.size)
 
 
 def sample_runs(shape: tuple[int, int], max_elements: int) -> tuple[int, list[slice]]:
     """(axis, runs of lines along it) of a sample: 64 evenly spread runs of the longer axis.
 
-    Raises: MeasureError if not even two lines of the longer axis in each half fit.
+    Raises: MeasureError if not even two lines of the longer axis fit into each of its four parts.
     """
     axis = 0 if shape[0] >= shape[1] else 1
     length, other = shape[axis], shape[1 - axis]
-    number = min(NUM_RUNS, max_elements // other // 2 * 2)
+    number = min(NUM_RUNS, max_elements // other // NUM_PARTS * NUM_PARTS)
     width = max_elements // other // number if number else 0
-    if number < 4 or width < 1:
+    if number < 2 * NUM_PARTS:
         raise MeasureError(f"A sample of {max_elements:,} entries is too small for a matrix of {length} × {other}.")
     starts = [math.floor((i + 0.5) * length / number - width / 2) for i in range(number)]
     return axis, [slice(start, start + width) for start in starts]
