@@ -132,6 +132,8 @@ def _confirm_delete(location: Location) -> None:
         gone.append("its place in this list")
     if location.origin == "uploaded":
         gone.append(f"the uploaded file ({bytes_text(location.num_bytes)})")
+    if location.origin == "trained":
+        gone.append("its folder with all checkpoints, and the history of its training")
     st.markdown(f"**{escape_markdown(location.name)}**: this deletes {' and '.join(gone)}.")
     is_cached = is_in_hub_cache(location)
     if is_cached:
@@ -141,7 +143,7 @@ def _confirm_delete(location: Location) -> None:
             key="delete_cached",
             help="Other programs that use the Hugging Face cache lose it too, and would download it again.",
         )
-    elif location.origin not in ("bundled", "uploaded"):
+    elif location.origin not in ("bundled", "uploaded", "trained"):
         stays = "The model stays on the hub." if is_hub_uri(location.uri) else "The file itself stays: it is yours."
         st.caption(stays)
     with st.container(horizontal=True):

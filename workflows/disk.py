@@ -14,7 +14,7 @@ from workflows.deployment import check_allowed
 from workflows.locations import locations
 from workflows.uploads import uploads_folder
 
-PLACES = ("comes with Weightscope", "uploads", "hub cache", "your own files", "on the hub")
+PLACES = ("comes with Weightscope", "trained here", "uploads", "hub cache", "your own files", "on the hub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ def _place(known: Location, uploads: Path) -> str:
         return "on the hub"
     if known.origin == "bundled":
         return "comes with Weightscope"
+    if known.origin == "trained":
+        return "trained here"
     if uploads in Path(known.uri).parents:
         return "uploads"
     return "hub cache" if is_in_hub_cache(known) else "your own files"
@@ -91,6 +93,9 @@ def _num_bytes(known: Location) -> int:
     if is_hub_uri(known.uri):
         return 0
     path = Path(known.uri)
+    if known.origin == "trained" and path.is_dir():  # checkpoints may be second names of the same bytes
+        files = {(s.st_dev, s.st_ino): s.st_size for s in (f.stat() for f in path.rglob("*") if f.is_file())}
+        return sum(files.values())
     if not is_in_hub_cache(known) or not path.exists():
         return known.num_bytes
     return sum(file.stat().st_size for file in _snapshot(path).rglob("*") if file.is_file())

@@ -15,6 +15,7 @@ from workflows.deployment import check_allowed
 from workflows.disk import free_hub_cache
 from workflows.folder_scan import FolderScan, scan_folder
 from workflows.locations import add_path, location, locations, resolve
+from workflows.trained_models import delete_trained, trained_name
 from workflows.uploads import add_upload, uploads_folder
 
 __all__ = [
@@ -34,12 +35,14 @@ __all__ = [
 def remove(store: Store, name: str, *, measurements: bool = True, file: bool = True, hub_cache: bool = False) -> None:
     """Forget a location.
 
-    A bundled checkpoint stays known: only its measurements can go. Files are deleted only if they were uploaded, never
-    outside the folder of uploads, and from the hub cache if that is asked for.
+    A bundled checkpoint stays known: only its measurements can go. Files are deleted only if they were uploaded or
+    trained here, never outside the folders of both, and from the hub cache if that is asked for. A trained model goes
+    with its checkpoints and the history of its training.
 
     Args:
         measurements: delete what was measured of it, unless another location has the same content.
-        file: delete the uploaded file. hub_cache: delete the snapshot that it lies in from the hub cache.
+        file: delete the uploaded file, or the trained model's folder.
+        hub_cache: delete the snapshot that it lies in from the hub cache.
     Raises: SourceNotFoundError for an unknown name; WeightscopeError if there is nothing that may be removed, or in a
         public deployment.
     """
@@ -47,6 +50,9 @@ def remove(store: Store, name: str, *, measurements: bool = True, file: bool = T
     target = location(store, name)
     if target.origin == "bundled" and not (measurements and target.content_hash):
         raise WeightscopeError(f"{name} comes with the product and stays.", "Only its measurements can be deleted.")
+    if file and target.origin == "trained" and (trained := trained_name(store, target.uri)):
+        delete_trained(store, trained, measurements=measurements)
+        return
     if hub_cache:
         free_hub_cache(target)
     twins = [other for other in locations(store) if other.content_hash == target.content_hash and other.name != name]

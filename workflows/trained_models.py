@@ -12,6 +12,7 @@ from engine.errors import JobError, SourceError, TrainingError
 from storage.records import Location
 from storage.store import Store
 from storage.training import KIND
+from workflows.deployment import check_allowed
 from workflows.locations import add_path, locations
 from workflows.training_request import check_name
 
@@ -137,31 +138,24 @@ def copy_weights(source: Path, target: Path, metadata: dict[str, str]) -> None:
         shutil.copyfileobj(old, new, _COPY_BYTES)
 
 
-def delete_trained(store: Store, name: str) -> None:
+def delete_trained(store: Store, name: str, *, measurements: bool = True) -> None:
     """Delete a trained model: folder, checkpoints, what was measured of them, and the history of its training.
 
     Measurements and history stay where another location has the same content, such as an upload of its zip.
 
-    Raises: JobError while a run works on it; TrainingError if the folder cannot be deleted.
+    Args: measurements: whether measurements and history go too.
+    Raises: JobError while a run works on it; TrainingError if the folder cannot be deleted; NotAllowedError in a public
+        deployment.
     """
-    from workflows.jobs import Jobs
+    from workflows.jobs import Jobs  # here, because the kinds of jobs need to know what a training is
 
-    home = model_folder(store, name)
-    jobs = Jobs(store.folder)
+    check_allowed("deletion")
+    home, jobs = model_folder(store, name), Jobs(store.folder)
     runs = [job for job in jobs.all() if job.kind == "train" and job.arguments["request"]["name"] == name]
     if any(job.is_active for job in runs):
-        raise JobError(f"{name} is being trained.", "Pause or stop its run first.")
-    known = locations(store)
-    own = [location for location in known if trained_name(store, location.uri) == name]
-    elsewhere = {location.content_hash for location in known if location not in own}
-    is_shared = False
-    for location in own:
-        if location.content_hash in elsewhere - {None}:
-            is_shared = True
-        elif location.content_hash:
-            store.delete_model(location.content_hash)
-        store.remove_location(location.name)
-    if not is_shared:
+        raise JobError(f"{name} is being trained.", "Pause or finish its run first.")
+    is_shared = _forget_locations(store, name, measurements=measurements)
+    if measurements and not is_shared:
         for experiment in store.experiments(KIND):
             if experiment.name == name:
                 store.delete_training(experiment.id)
@@ -172,6 +166,18 @@ def delete_trained(store: Store, name: str) -> None:
             shutil.rmtree(home)
     except OSError as error:
         raise TrainingError(f"{home} cannot be deleted whole: {error}.", "Delete the folder yourself.") from error
+
+
+def _forget_locations(store: Store, name: str, *, measurements: bool) -> bool:
+    """Forget the model's and its checkpoints' locations. Returns: whether others have the same content."""
+    known = locations(store)
+    own = [location for location in known if trained_name(store, location.uri) == name]
+    elsewhere = {location.content_hash for location in known if location not in own} - {None}
+    for location in own:
+        if measurements and location.content_hash and location.content_hash not in elsewhere:
+            store.delete_model(location.content_hash)
+        store.remove_location(location.name)
+    return any(location.content_hash in elsewhere for location in own)
 
 
 def _flush(file: Path) -> None:

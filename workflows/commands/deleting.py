@@ -10,7 +10,7 @@ from engine.errors import WeightscopeError
 
 
 def delete(arguments: argparse.Namespace) -> int:
-    """Forget a location with its measurements, after asking; a file goes only if it was uploaded."""
+    """Forget a location with its measurements, after asking; files go only if they were uploaded or trained here."""
     from storage.store import Store
     from workflows.library import location, remove
 
@@ -20,6 +20,7 @@ def delete(arguments: argparse.Namespace) -> int:
     what = [known.name if known.origin != "bundled" else f"what is stored of {known.name}"]
     what += [] if is_kept or known.content_hash is None else ["its measurements"]
     what += ["the uploaded file"] if known.origin == "uploaded" else []
+    what += ["its folder with all checkpoints"] if known.origin == "trained" else []
     if not arguments.yes:
         _ask(f"Delete {', '.join(what)}?")
     remove(store, known.name, measurements=not is_kept)
