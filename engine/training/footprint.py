@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from engine.errors import TrainingError
-from engine.training.settings import ModelSettings
+from engine.training.settings import ModelSettings, TrainingSettings
 
 SWIGLU_RATIO = 8 / 3
 """Hidden units per unit of width: three matrices then weigh as much as the two of a 4 × wide block (Shazeer 2020)."""
 _MULTIPLE = 32
+
+_FP32, _BF16 = 4, 2
+_CHUNK = 512
+_LONGEST_PRODUCT = 1024
+"""As in `cross_entropy` and `attention`, which would bring torch along."""
 
 
 def completed(settings: ModelSettings) -> ModelSettings:
@@ -33,6 +38,109 @@ def num_parameters(settings: ModelSettings) -> int:
     attention = 2 * shape.width * (shape.width + key_value_width)
     block = attention + 3 * shape.width * shape.ffn_width + 2 * shape.width
     return shape.vocabulary_size * shape.width * (1 if shape.tied else 2) + shape.layers * block + shape.width
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes that a training holds at once, beside the program itself (about 400 MB with torch and a tokenizer).
+
+    Attributes:
+        weights, gradients: fp32. optimizer: what it remembers: two numbers for each one AdamW learns, one for Muon's.
+        activations: at the peak of one part of an update's batch: what the backward pass needs, matrices laid side by
+            side or rounded, a chunk of logits, and the gradients on their way.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def num_matrix_parameters(settings: ModelSettings) -> int:
+    """Of `num_parameters`, those in the blocks' matrices, which Muon learns where it is chosen."""
+    shape = completed(settings)
+    ends = shape.vocabulary_size * shape.width * (1 if shape.tied else 2)
+    return num_parameters(shape) - ends - shape.width * (2 * shape.layers + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a probe found.
+
+    Attributes:
+        tokens_per_s: learnt from, updates of the weights included; looks at held-out text and checkpoints are not.
+        precision: "fp32" or "bf16". device: "cpu", "cuda", …, both as computed in. probe_s: how long the probe took.
+    """
+
+    tokens_per_s: float
+    precision: str
+    device: str
+    probe_s: float
+
+
+def tokens_per_s(settings: ModelSettings, training: TrainingSettings, probe_s: float = 2.0) -> Speed:
+    """How fast a training will be here: train a fresh model on random tokens for about `probe_s`.
+
+    Only this function of the module needs torch; the process's own random numbers are left as they were.
+
+    Raises: TrainingError for settings that no model or optimizer has; RunnerError for a device that is not there.
+    """
+    from engine.training.speed import probe
+
+    return probe(settings, training, probe_s)
+
+
+def training_memory(settings: ModelSettings, training: TrainingSettings) -> Footprint:
+    """An estimate, within a quarter of what was measured on a processor.
+
+    Precision "auto" is counted as the dearer of the two.
+    """
+    parameters, matrices = num_parameters(settings), num_matrix_parameters(settings)
+    momenta = 2 * parameters - (matrices if training.optimizer == "muon" else 0)
+    precisions = ("fp32", "bf16") if training.precision == "auto" else (training.precision,)
+    sequences = -(-training.batch_size // max(training.accumulation, 1))
+    return Footprint(
+        weights=_FP32 * parameters,
+        gradients=_FP32 * parameters,
+        optimizer=_FP32 * momenta,
+        activations=max(_activations(completed(settings), sequences, each == "bf16") for each in precisions),
+    )
+
+
+def _activations(shape: ModelSettings, sequences: int, is_bf16: bool) -> int:
+    """Bytes while `sequences` of a whole context go forward and back."""
+    size = _BF16 if is_bf16 else _FP32
+    tokens = sequences * shape.context
+    key_value_width = shape.width // shape.heads * shape.key_value_heads
+    # kept of each block: two norms (result, and result times gain), queries and keys turned, the product they came
+    # from, what was looked up (as attention lays it out, and side by side), gate, up, silu(gate) and their product
+    kept = 4 * shape.width + (shape.width + key_value_width) + (shape.width + 2 * key_value_width) + 2 * shape.width
+    kept += 4 * shape.ffn_width
+    scores = 0
+    if is_bf16:  # the probabilities of an explicit product, and its queries, keys and values laid out for it
+        kept += 3 * shape.width
+        scores = shape.heads * _seen(shape.context)
+    if shape.dropout:
+        kept += 2 * shape.width
+    matrices = num_matrix_parameters(shape)
+    copies = matrices if is_bf16 else matrices - shape.layers * shape.width * (shape.width + shape.ffn_width)
+    on_their_way = tokens * (4 * shape.ffn_width + 2 * shape.width)
+    chunk = min(tokens, _CHUNK) * shape.vocabulary_size * (2 * _FP32 + size)
+    head = shape.vocabulary_size * shape.width * (_FP32 + size)
+    blocks = shape.layers * (tokens * kept + sequences * scores) + copies + on_their_way
+    return size * blocks + chunk + head
+
+
+def _seen(context: int) -> int:
+    """Scores of one head and sequence: blocks of queries see the keys up to their own end."""
+    block = 128 if context <= 512 else 256
+    if context > _LONGEST_PRODUCT:
+        return 0
+    return sum(min(block, context - start) * min(start + block, context) for start in range(0, context, block))
 
 
 def _check(settings: ModelSettings) -> None:
