@@ -16,9 +16,9 @@ MAX_SOURCE_BYTES = 12_000_000
 _BOOKS = Path(__file__).parent / "books"
 _LEFT_OUT = frozenset(
     {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "idlelib", "turtledemo", "lib2to3"}
-    | {"ensurepip", "_pyrepl", "encodings"}
+    | {"ensurepip", "_pyrepl", "encodings", "pydoc_data"}
 )
-"""Tests, demonstrations, other people's packages, and tables of letters."""
+"""Tests, demonstrations, other people's packages, tables of letters, and the language reference."""
 
 
 @dataclass(frozen=True, slots=True)
