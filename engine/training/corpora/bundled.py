@@ -56,6 +56,13 @@ def bundled() -> dict[str, Bundled]:
             "of the Python Software Foundation and its contributors.",
             standard_library,
         ),
+        Bundled(
+            "weigh-house",
+            "The Weigh House at Saltmere",
+            "A short story book, written for Weightscope: eleven chapters of plain prose and dialogue, 30 kilobytes. Little "
+            "enough to watch a model learn it by heart.",
+            weigh_house,
+        ),
     )
     return {corpus.name: corpus for corpus in corpora}
 
@@ -82,6 +89,12 @@ def standard_library(limit_bytes: int = MAX_SOURCE_BYTES) -> tuple[Document, ...
             "Use a Python from python.org, or attach another text.",
         )
     return tuple(documents)
+
+
+def weigh_house() -> tuple[Document, ...]:
+    """The book that was written for Weightscope, as one document."""
+    text = (_BOOKS / "weigh-house.txt").read_text(encoding="utf-8")
+    return (Document("The Weigh House at Saltmere", text),)
 
 
 def _sources(root: Path) -> Iterator[Path]:
