@@ -167,12 +167,13 @@ def relative_change(before: Sequence[float], after: Sequence[float]) -> Change:
 def judge(history: Sequence[Look]) -> Judgement:
     """The verdict on the last look, against the first and the best between.
 
-    In this order:
-        unstable: a number is not finite; or held-out text costs DAMAGE more and the reward has not risen (both: stop);
-            or the reward has lost more than FALL_BACK of its highest gain.
-        hacked: the reward rose, but held-out text costs more than TOLERANCE more, or a part fell by over PART_LOSS.
-        improved: the reward rose and nothing was lost.
-        unchanged: anything else.
+    A gain is a reward that rose by over LEAST_GAIN. Harm is held-out text that costs over TOLERANCE more, or a part of
+    the reward, counted or not, that fell by over PART_LOSS. Each only beyond SIGMAS standard errors. Then
+
+        gain without harm: improved. gain with harm: hacked. harm without gain: unstable. neither: unchanged.
+
+    Unstable are also numbers that are not finite, and a reward that has lost over FALL_BACK of its highest gain. Going
+    on makes no sense after such numbers, and after harm above DAMAGE without gain.
 
     Args: history: at least two looks, the first before any update.
     Raises: TrainingError for fewer.
@@ -186,18 +187,18 @@ def judge(history: Sequence[Look]) -> Judgement:
         return Judgement("unstable", "A measure is no number any more: the model has left them.", must_stop=True)
     gain = mean_change(start.rewards, now.rewards)
     cost = relative_change(start.held_out_nats, now.held_out_nats)
-    losses = _lost_parts(start, now)
-    numbers = _numbers(start, now, gain, cost)
-    if cost.exceeds(DAMAGE) and not gain.exceeds(LEAST_GAIN):
-        return Judgement("unstable", f"The model falls apart without any gain: {numbers}.", must_stop=True)
+    has_gained, numbers = gain.exceeds(LEAST_GAIN), _numbers(start, now, gain, cost)
+    harm = [f"held-out text costs {cost.mean:.1%} more"] if cost.exceeds(TOLERANCE) else []
+    harm += [f"{name} fell by {-change.mean:.2f}" for name, change in _lost_parts(start, now).items()]
+    if harm and not has_gained:
+        reason = f"The text got worse and the reward did not rise for certain: {', '.join(harm)} ({numbers})."
+        return Judgement("unstable", reason, must_stop=cost.exceeds(DAMAGE))
     fallen = _fallen_from(history)
     if fallen is not None:
         return Judgement("unstable", f"The reward fell back from {fallen.reward:.3f} at {fallen.iteration}: {numbers}.")
-    if gain.exceeds(LEAST_GAIN):
-        prices = [f"held-out text costs {cost.mean:.1%} more"] if cost.exceeds(TOLERANCE) else []
-        prices += [f"{name} fell by {-change.mean:.2f}" for name, change in losses.items()]
-        if prices:
-            return Judgement("hacked", f"The reward rose at the price of the text: {', '.join(prices)} ({numbers}).")
+    if harm:
+        return Judgement("hacked", f"The reward rose at the price of the text: {', '.join(harm)} ({numbers}).")
+    if has_gained:
         return Judgement("improved", f"The reward rose and nothing else was lost: {numbers}.")
     return Judgement("unchanged", f"{_why_unchanged(gain)}: {numbers}.")
 

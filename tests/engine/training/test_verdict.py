@@ -101,6 +101,13 @@ def test_a_model_that_falls_apart_without_gain_is_unstable_and_must_stop():
     assert (judgement.verdict, judgement.must_stop) == ("unstable", True)
 
 
+@pytest.mark.parametrize("harm", [{"held_out": 1.1}, {"parts": {"coherence": 0.6}.items()}])
+def test_harm_without_a_certain_gain_is_unstable_and_may_go_on(harm):
+    judgement = judge([look(spread=0.1), look(10, reward=0.53, spread=0.1, seed=1, **harm)])
+    assert (judgement.verdict, judgement.must_stop) == ("unstable", False)
+    assert "the reward did not rise for certain" in judgement.reason
+
+
 def test_a_model_that_falls_apart_for_its_reward_is_hacked_and_may_go_on():
     judgement = judge([START, look(10, reward=0.9, held_out=1.5, seed=1)])
     assert (judgement.verdict, judgement.must_stop) == ("hacked", False)
@@ -145,9 +152,9 @@ def test_false_alarms_are_rare_where_nothing_changed():
 
 
 def test_one_prompt_alone_claims_nothing():
-    one = {"rewards": (0.5,), "parts": {"length": (1.0,)}}
-    other = {"rewards": (0.9,), "parts": {"length": (0.1,)}}
-    assert judge([look(**one), look(10, **other)]).verdict == "unchanged"
+    before = dataclasses.replace(START, rewards=(0.5,), parts={"length": (1.0,)})
+    after = dataclasses.replace(START, rewards=(0.9,), parts={"length": (0.1,)})
+    assert judge([before, after]).verdict == "unchanged"
 
 
 def test_a_verdict_needs_a_look_before_the_first_update():
