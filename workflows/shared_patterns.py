@@ -18,14 +18,14 @@ from engine.compare.matching import match_tensors
 from engine.discovery import shared_patterns, sharing_dividend
 from engine.discovery.coding_gain import CodingGain, coding_gain
 from engine.discovery.nulls import DEFAULT_NULL, NULLS
-from engine.discovery.power import Power, power
+from engine.discovery.power import power
 from engine.discovery.shared_patterns import PatternTest, count_tests, pattern_test
 from engine.discovery.sharing_dividend import SHARED_BITS, Dividend, dividend, group_dividend
-from engine.discovery.signature.registry import FEATURES
 from engine.discovery.signature.registry import VERSION as SIGNATURE_VERSION
 from engine.discovery.subspace import SIBLINGS, Subspace, common_matrices, lineages_of, subspace, tensor_products
 from engine.discovery.verdict import PairDividend, verdict
 from engine.errors import JobError, SourceError
+from engine.naming import family
 from engine.sources.base import Source
 from storage.findings import PatternModel, PatternRecord, PatternSummary
 from storage.store import Store
@@ -140,11 +140,6 @@ def patterns(
     return _outcome(stored, was_stored, num_resumed, time.monotonic() - begin_s)
 
 
-def power_before(num_models: int, num_roles: int = 6) -> Power:
-    """What so many independent models can show, before anything is measured; a test for each feature and role."""
-    return power(num_models, len(FEATURES) * max(num_roles, 1))
-
-
 class _Work:
     """The models of one test, opened, and what was found of them."""
 
@@ -232,9 +227,11 @@ class _Work:
         total = sum(len(measurable(source)) for source in self._sources)
         meter = Meter(self._report, "measuring features", total, "matrix")
         asked = self._settings.null, self._settings.draws
+        kinds = [family([info.name for info in source.infos()], source.config) for source in self._sources]
+        labelled = [{"architecture": kind} | labels for kind, labels in zip(kinds, self._labels, strict=True)]
         models = [
             measured(source, model.content_hash, *asked, labels, self._staging, meter)
-            for source, model, labels in zip(self._sources, self._models, self._labels, strict=True)
+            for source, model, labels in zip(self._sources, self._models, labelled, strict=True)
         ]
         testing = Meter(self._report, "testing")
         found = pattern_test(models, lineages, testing.say)

@@ -1,0 +1,1 @@
+"""The Discovery page, part by part."""
