@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.discovery.fourier_power import AxisPower
+from engine.discovery.fourier_power import AxisPower, PowerSpectrum, power_spectrum
 from engine.discovery.nulls import null_matrix
-from engine.errors import MeasureError
 from engine.folding import matrix_shape
-from engine.pooling import pool
 
 NEAR = 2
 """Frequencies next to a peak, in steps of the grid, that are its own foot and no peaks of their own."""
@@ -42,54 +40,6 @@ class FourierSettings:
     num_lags: int = 64
     max_elements: int = 1 << 22
     seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class PowerSpectrum:
-    """The 2-D power spectrum of a matrix about its mean: energy by frequency down the rows and along the columns.
-
-    Attributes:
-        num_rows, num_columns: of the matrix.
-        energy: (rows, cols//2 + 1) float64, |F(u, v)|²/(rows·cols), F the discrete Fourier transform; the energy of
-            the frequencies −v is added, so that all together are Σ(x − mean)² (Parseval). Row u is u/rows periods per
-            row, from rows/2 on (u − rows)/rows; column v is v/cols periods per column.
-    """
-
-    num_rows: int
-    num_columns: int
-    energy: np.ndarray
-
-    @property
-    def row_frequencies(self) -> np.ndarray:
-        """(rows,) periods per row, −½ … ½, in the order of `energy`."""
-        return np.fft.fftfreq(self.num_rows)
-
-    @property
-    def column_frequencies(self) -> np.ndarray:
-        """(cols//2 + 1,) periods per column, 0 … ½."""
-        return np.fft.rfftfreq(self.num_columns)
-
-    @property
-    def total(self) -> float:
-        """Σ(x − mean)²."""
-        return float(self.energy.sum())
-
-    def relative(self) -> np.ndarray:
-        """Energy of each single frequency over the mean of all: 1 on average for white noise; NaN for a constant."""
-        doubled = _doubled(self.num_columns)
-        mean = self.total / max(1, self.num_rows * self.num_columns - 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.energy / doubled / mean
-
-    def along(self, axis: int) -> AxisPower:
-        """Energy by frequency along one axis, summed over the other: 0 for down the rows, 1 for along the columns."""
-        if axis == 1:
-            return AxisPower(self.num_columns, self.num_rows, self.energy.sum(axis=0))
-        found = self.energy.sum(axis=1)
-        half = found[: self.num_rows // 2 + 1].copy()
-        mirrored = found[: self.num_rows // 2 : -1]
-        half[1 : 1 + len(mirrored)] += mirrored
-        return AxisPower(self.num_rows, self.num_columns, half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,28 +123,6 @@ class FourierReading:
         return tuple(peak for peak in self.peaks if peak.height > self.null_heights.max(initial=0.0))
 
 
-def power_spectrum(matrix: np.ndarray) -> PowerSpectrum:
-    """The 2-D power spectrum of a matrix about its mean, in float64.
-
-    Args: matrix: (rows, cols), any real type.
-    Raises: MeasureError if it is no matrix of at least 2 × 2, or holds NaN or ±Inf.
-    """
-    import scipy.fft
-
-    if matrix.ndim != 2 or min(matrix.shape) < 2:
-        raise MeasureError(f"A power spectrum is taken of a matrix of at least 2 × 2, got {matrix.shape}.")
-    values = np.array(matrix, np.float64)
-    if not np.isfinite(values).all():
-        num_bad = int(values.size - np.isfinite(values).sum())
-        raise MeasureError(f"It has {num_bad:,} NaN or infinite values: no waves are defined.")
-    values -= values.mean()
-    waves = scipy.fft.rfft2(values, overwrite_x=True)
-    energy = np.square(waves.real) + np.square(waves.imag)
-    energy[0, 0] = 0.0  # the mean, which was taken away, up to rounding
-    energy *= _doubled(matrix.shape[1]) / matrix.size
-    return PowerSpectrum(*matrix.shape, energy)
-
-
 def highest_peaks(spectrum: PowerSpectrum, number: int, null_heights: np.ndarray) -> tuple[Peak, ...]:
     """The highest frequencies that do not stand next to a higher one, highest first.
 
@@ -250,15 +178,6 @@ def fourier_reading(
         rows=_axis_reading(spectrum, 0, [null.axes[0] for null in nulls], settings.num_lags),
         columns=_axis_reading(spectrum, 1, [null.axes[1] for null in nulls], settings.num_lags),
     )
-
-
-def power_picture(spectrum: PowerSpectrum, height: int = 256, width: int = 256) -> np.ndarray:
-    """The spectrum as a bounded grid that hides no peak: each cell holds the highest frequency that it covers.
-
-    Returns: (h, w) float32, at most height × width, energy over the mean; rows from frequency −½ down to ½, columns
-        from 0 to ½.
-    """
-    return pool(np.fft.fftshift(spectrum.relative(), axes=0).astype(np.float32), height, width)
 
 
 def middle_strip(shape: tuple[int, int], max_elements: int) -> tuple[slice, slice]:
@@ -319,15 +238,6 @@ def _p_value(values: np.ndarray, nulls: np.ndarray) -> float:
     if values.size == 0 or len(nulls) == 0:
         return np.nan
     return float((1 + np.count_nonzero(nulls.max(axis=1) >= values.max())) / (1 + len(nulls)))
-
-
-def _doubled(num_columns: int) -> np.ndarray:
-    """How many frequencies each column of the half plane stands for."""
-    weights = np.full(num_columns // 2 + 1, 2.0)
-    weights[0] = 1.0
-    if num_columns % 2 == 0:
-        weights[-1] = 1.0
-    return weights
 
 
 def _distance(spectrum: PowerSpectrum, first: tuple[int, int], second: tuple[int, int]) -> int:

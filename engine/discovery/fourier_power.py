@@ -1,4 +1,4 @@
-"""How the energy of a matrix is spread over frequencies along one of its axes, whatever its size."""
+"""How the energy of a matrix is spread over frequencies: along one of its axes, whatever its size, and along both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from engine.errors import MeasureError
+from engine.pooling import pool
 
 STRIP = 1 << 20
 """Numbers transformed at a time in float64; chosen by us: 8 MiB and their transform."""
@@ -91,3 +94,91 @@ def axis_power(matrix: np.ndarray, axis: int) -> AxisPower:
         energy += (np.square(waves.real) + np.square(waves.imag)).sum(axis=0)
     power = AxisPower(length, num_lines, energy / max(1, length))
     return AxisPower(length, num_lines, power.energy * power.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class PowerSpectrum:
+    """The 2-D power spectrum of a matrix about its mean: energy by frequency down the rows and along the columns.
+
+    Attributes:
+        num_rows, num_columns: of the matrix.
+        energy: (rows, cols//2 + 1) float64, |F(u, v)|²/(rows·cols), F the discrete Fourier transform; the energy of
+            the frequencies −v is added, so that all together are Σ(x − mean)² (Parseval). Row u is u/rows periods per
+            row, from rows/2 on (u − rows)/rows; column v is v/cols periods per column.
+    """
+
+    num_rows: int
+    num_columns: int
+    energy: np.ndarray
+
+    @property
+    def row_frequencies(self) -> np.ndarray:
+        """(rows,) periods per row, −½ … ½, in the order of `energy`."""
+        return np.fft.fftfreq(self.num_rows)
+
+    @property
+    def column_frequencies(self) -> np.ndarray:
+        """(cols//2 + 1,) periods per column, 0 … ½."""
+        return np.fft.rfftfreq(self.num_columns)
+
+    @property
+    def total(self) -> float:
+        """Σ(x − mean)²."""
+        return float(self.energy.sum())
+
+    def relative(self) -> np.ndarray:
+        """Energy of each single frequency over the mean of all: 1 on average for white noise; NaN for a constant."""
+        doubled = _doubled(self.num_columns)
+        mean = self.total / max(1, self.num_rows * self.num_columns - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.energy / doubled / mean
+
+    def along(self, axis: int) -> AxisPower:
+        """Energy by frequency along one axis, summed over the other: 0 for down the rows, 1 for along the columns."""
+        if axis == 1:
+            return AxisPower(self.num_columns, self.num_rows, self.energy.sum(axis=0))
+        found = self.energy.sum(axis=1)
+        half = found[: self.num_rows // 2 + 1].copy()
+        mirrored = found[: self.num_rows // 2 : -1]
+        half[1 : 1 + len(mirrored)] += mirrored
+        return AxisPower(self.num_rows, self.num_columns, half)
+
+
+def power_spectrum(matrix: np.ndarray) -> PowerSpectrum:
+    """The 2-D power spectrum of a matrix about its mean, in float64.
+
+    Args: matrix: (rows, cols), any real type.
+    Raises: MeasureError if it is no matrix of at least 2 × 2, or holds NaN or ±Inf.
+    """
+    import scipy.fft
+
+    if matrix.ndim != 2 or min(matrix.shape) < 2:
+        raise MeasureError(f"A power spectrum is taken of a matrix of at least 2 × 2, got {matrix.shape}.")
+    values = np.array(matrix, np.float64)
+    if not np.isfinite(values).all():
+        num_bad = int(values.size - np.isfinite(values).sum())
+        raise MeasureError(f"It has {num_bad:,} NaN or infinite values: no waves are defined.")
+    values -= values.mean()
+    waves = scipy.fft.rfft2(values, overwrite_x=True)
+    energy = np.square(waves.real) + np.square(waves.imag)
+    energy[0, 0] = 0.0  # the mean, which was taken away, up to rounding
+    energy *= _doubled(matrix.shape[1]) / matrix.size
+    return PowerSpectrum(*matrix.shape, energy)
+
+
+def power_picture(spectrum: PowerSpectrum, height: int = 256, width: int = 256) -> np.ndarray:
+    """The spectrum as a bounded grid that hides no peak: each cell holds the highest frequency that it covers.
+
+    Returns: (h, w) float32, at most height × width, energy over the mean; rows from frequency −½ down to ½, columns
+        from 0 to ½.
+    """
+    return pool(np.fft.fftshift(spectrum.relative(), axes=0).astype(np.float32), height, width)
+
+
+def _doubled(num_columns: int) -> np.ndarray:
+    """How many frequencies each column of the half plane stands for."""
+    weights = np.full(num_columns // 2 + 1, 2.0)
+    weights[0] = 1.0
+    if num_columns % 2 == 0:
+        weights[-1] = 1.0
+    return weights

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.discovery.fourier import (
-    FourierSettings,
-    fourier_reading,
-    highest_peaks,
-    middle_strip,
-    power_picture,
-    power_spectrum,
-)
-from engine.discovery.fourier_power import AxisPower, axis_power
+from engine.discovery.fourier import FourierSettings, fourier_reading, highest_peaks, middle_strip
+from engine.discovery.fourier_power import AxisPower, axis_power, power_picture, power_spectrum
 from engine.errors import Cancelled, MeasureError
 
 SHAPES = [(24, 30), (25, 31), (24, 31), (25, 30), (2, 2), (3, 2), (2, 7)]
