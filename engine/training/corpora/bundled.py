@@ -59,8 +59,8 @@ def bundled() -> dict[str, Bundled]:
         Bundled(
             "weigh-house",
             "The Weigh House at Saltmere",
-            "A short story book, written for Weightscope: eleven chapters of plain prose and dialogue, 30 kilobytes. Little "
-            "enough to watch a model learn it by heart.",
+            "A short story book, written for Weightscope: eleven chapters of plain prose and dialogue, 30 kilobytes. "
+            "Little enough to watch a model learn it by heart.",
             weigh_house,
         ),
     )

@@ -28,6 +28,10 @@ LARGEST_BLOCK = 8192
 """Characters of a block at the most, a paragraph aside: several contexts long, and many blocks in a book."""
 
 SMALLEST_BLOCK = 300
+"""Characters of a block at the least, in texts that are long enough."""
+
+MIN_TEXT = 500
+"""Characters of all text, without copies, that something can be held out of. Chosen by us: half a page."""
 
 MAX_HELD_OUT = 4_000_000
 """Characters of validation, and of test, at the most, however large the corpora: a finer number costs only time."""
@@ -91,7 +95,7 @@ def held_out_split(corpora: Sequence[Corpus], share: float = 0.05, seed: int = 0
         blocks = _without_near_copies(corpora, _blocks(corpora, share, longest))
         if len(blocks) >= 3:
             break
-    if len(blocks) < 2:
+    if len(blocks) < 2 or sum(block.size for block in blocks) < MIN_TEXT:
         raise _too_short(corpora, "no part of it can be held out")
     _draw(corpora, blocks, share, seed)
     training = [_documents(corpora, blocks, index) for index in range(len(corpora))]
