@@ -34,9 +34,19 @@ def effect_forest(effects: pd.DataFrame, *, question: str = "level", alpha: floa
     )
     shown["state"] = np.where(shown["q_value"] <= alpha, "beyond the null", "not told from the null")
     title = "Cliff's δ against the null" if question == "level" else "agreement on positions, ρ beyond the null's"
-    reach = 1.0 if question == "level" else float(max(1e-6, shown[["low", "high", "effect"]].abs().max().max() * 1.1))
-    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=320, grid=True, ticks=False, domain=False))
-    x_scale = alt.Scale(domain=[-reach, reach] if question == "level" or shown["low"].min() < 0 else [0, reach])
+    y = alt.Y(
+        "label:N",
+        sort=None,
+        title=None,
+        axis=alt.Axis(labelLimit=320, labelOverlap=False, grid=True, ticks=False, domain=False),
+    )
+    ends = shown[["low", "high", "effect"]]
+    span = (
+        [-1.0, 1.0]
+        if question == "level"
+        else [min(float(ends.min().min()), -0.02), max(float(ends.max().max()), 0.02)]
+    )
+    x_scale = alt.Scale(domain=span)
     colour = alt.Color(
         "state:N",
         scale=alt.Scale(domain=["beyond the null", "not told from the null"], range=[FOUND_COLOUR, OPEN_COLOUR]),
@@ -104,7 +114,7 @@ def dividend_matrix(names: Sequence[str], pairs: pd.DataFrame) -> alt.LayerChart
     if len(names) <= MOST_NUMBERS:
         numbers_drawn = base.mark_text(fontSize=11).encode(
             text=alt.Text("net:Q", format=".3f"),
-            color=alt.condition("datum.shown > 0.6", alt.value("#ffffff"), alt.value(OPEN_COLOUR)),
+            color=alt.condition("datum.shown > 0.35", alt.value("#ffffff"), alt.value(OPEN_COLOUR)),
         )
         layers.append(numbers_drawn)
     return alt.layer(*layers).properties(height=max(140, min(34 * len(names) + 60, 900)))
@@ -136,7 +146,7 @@ def subspace_chart(table: pd.DataFrame, *, height: int = 300) -> alt.LayerChart:
                 "share:Q",
                 title="share of a model explained",
                 scale=alt.Scale(type="log", domainMax=1),
-                axis=alt.Axis(format=".3~%", tickCount=6),
+                axis=alt.Axis(format=".3~%", values=[10.0**k for k in range(-7, 1)]),
             ),
             color=alt.Color(
                 "kind:N",
@@ -191,27 +201,35 @@ def power_curve(powers: pd.DataFrame, num_models: int, *, height: int = 220) -> 
     return alt.layer(here, curve).properties(height=height)
 
 
-def variance_bars(variances: pd.DataFrame, *, height: int = 180) -> alt.Chart:
-    """What features vary with: η² beyond chance of each factor, every feature a tick, the median a bar.
+def variance_bars(variances: pd.DataFrame, *, height: int = 180) -> alt.LayerChart:
+    """What features vary with: η² beyond chance of each factor, every feature a point, their median a line.
 
     Args: variances: as `store.pattern_variances` gives them.
     """
     table = variances.copy()
     table["excess"] = (table["eta_squared"] - table["chance"]).clip(lower=0)
-    base = alt.Chart(table).encode(y=alt.Y("factor:N", sort=None, title=None))
+    y = alt.Y("factor:N", sort=None, title=None)
     x = alt.X("excess:Q", title="share of the variance beyond chance (η²)", axis=alt.Axis(format="%"))
-    bars = base.mark_bar(color=FOUND_COLOUR, opacity=0.45, cornerRadiusEnd=3).encode(x=x.aggregate("median"))
-    ticks = base.mark_tick(color=FOUND_COLOUR, thickness=2).encode(
-        x=x,
-        tooltip=[
-            alt.Tooltip("feature:N"),
-            alt.Tooltip("factor:N"),
-            alt.Tooltip("eta_squared:Q", format=".3f", title="η²"),
-            alt.Tooltip("chance:Q", format=".3f", title="by chance"),
-            alt.Tooltip("p_value:Q", format=".2g", title="p"),
-        ],
+    table["spread"] = table.groupby("factor").cumcount() % 7 - 3.0  # so that equal points do not hide each other
+    points = (
+        alt.Chart(table)
+        .mark_circle(color=FOUND_COLOUR, size=45, opacity=0.6)
+        .encode(
+            x=x,
+            y=y,
+            yOffset=alt.YOffset("spread:Q", scale=alt.Scale(domain=[-6, 6])),
+            tooltip=[
+                alt.Tooltip("feature:N"),
+                alt.Tooltip("factor:N"),
+                alt.Tooltip("eta_squared:Q", format=".3f", title="η²"),
+                alt.Tooltip("chance:Q", format=".3f", title="by chance"),
+                alt.Tooltip("p_value:Q", format=".2g", title="p"),
+            ],
+        )
     )
-    return alt.layer(bars, ticks).properties(height=max(height, 36 * table["factor"].nunique() + 60))
+    medians = alt.Chart(table).mark_tick(color=SIBLING_COLOUR, thickness=3, size=34)
+    medians = medians.encode(x=alt.X("median(excess):Q"), y=y, tooltip=[alt.Tooltip("median(excess):Q", format=".1%")])
+    return alt.layer(points, medians).properties(height=max(height, 48 * table["factor"].nunique() + 60))
 
 
 def _short(name: str) -> str:

@@ -174,7 +174,7 @@ def _concordances(models: Sequence[Measured], lineages: Sequence[int], check: Ca
     for column, feature in enumerate(FEATURES):
         check()
         excess = concordance(profiles[..., column], np.array([each[..., column] for each in nulls]), lineages)
-        if math.isfinite(excess.p_value):
+        if math.isfinite(excess.p_value) and any(abs(value) > TIE for value in excess.values):
             found.append((feature, excess))
     q_values = adjusted([excess.p_value for _, excess in found])
     return [Concordance(feature, excess, float(q)) for (feature, excess), q in zip(found, q_values, strict=True)]

@@ -10,11 +10,15 @@ from storage.records import Location
 from ui.export_panel import chart
 from ui.job_panel import job_panel, jobs, start_job
 from ui.page import escape_markdown, show_late_error, store
+from workflows.jobs import Job
 from workflows.library import locations
 from workflows.wording import duration_text
 
 MODELS, NULL, DRAWS, TEST, SHOWN = "pattern_models", "pattern_null", "pattern_draws", "pattern_test", "pattern_show"
 """Names in the URL."""
+
+WATCHED = "pattern_watched"
+"""The job that was seen at work in this session: its answer is shown when it comes."""
 
 MOST_AT_FIRST = 12
 DRAW_CHOICES = ("3", "5", "10", "20")
@@ -44,8 +48,7 @@ def shared_patterns_view() -> None:
     chosen = [known[name] for name in _pick_models(list(known))]
     null, draws = _pick_null()
     _power(len(chosen))
-    _job(chosen, null, draws)
-    _answers(chosen)
+    _answers(chosen, _job(chosen, null, draws))
 
 
 def _pick_models(names: list[str]) -> list[str]:
@@ -111,14 +114,15 @@ def _power_table(num_models: int) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame(rows, columns=["models", "power", "smallest_p"]), power_before(num_models).words
 
 
-def _job(chosen: list[Location], null: str, draws: int) -> None:
-    """The panel of the newest job on these models, or the button that starts one."""
+def _job(chosen: list[Location], null: str, draws: int) -> Job | None:
+    """The newest job on these models, drawn while it has something to say, and the button that starts one."""
     uris = sorted(location.uri for location in chosen)
     found = next((j for j in jobs().all() if j.kind == "patterns" and sorted(j.arguments["models"]) == uris), None)
     if found is not None and (found.is_active or found.state != "done"):
         job_panel(found, key="patterns")
     if found is not None and found.is_active:
-        return
+        st.session_state[WATCHED] = found.id
+        return found
     arguments = {
         "models": [location.uri for location in chosen],
         "names": [location.name for location in chosen],
@@ -142,16 +146,19 @@ def _job(chosen: list[Location], null: str, draws: int) -> None:
             if len(chosen) >= 2
             else "Choose at least two models."
         )
+    return found
 
 
-def _answers(chosen: list[Location]) -> None:
-    """The stored tests: that of the chosen models first, else the latest."""
+def _answers(chosen: list[Location], job: Job | None) -> None:
+    """The stored tests: what was just found, else that of the chosen models, else the latest."""
     tests = store().pattern_tests()
     if not tests:
         return
     wanted = {location.content_hash for location in chosen}
     tests.sort(key=lambda test: {model.content_hash for model in test.models} != wanted)  # stable: newest first within
     labels = {_label(test): test for test in tests}
+    if job is not None and job.state == "done" and st.session_state.pop(WATCHED, None) == job.id:
+        st.session_state[TEST] = next((label for label, t in labels.items() if t.test == job.result.get("test")), None)
     if st.session_state.get(TEST) not in labels:
         st.session_state[TEST] = next(iter(labels))
     st.divider()
@@ -286,6 +293,6 @@ def _variances(test: PatternSummary) -> None:
         return
     st.caption(
         "How much of a feature's variance lies between positions in the network, lineages, architectures, and what is "
-        "known of the training; a tick for each feature, the bar at their median."
+        "known of the training; a point for each feature, the line at their median."
     )
     chart(variance_bars(table), "variance", key="pattern-variance")
