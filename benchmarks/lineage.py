@@ -91,10 +91,7 @@ def _judge(folder: Path, a: Arrays, b: Arrays, config: dict) -> tuple[Lineage, f
 
 
 def _decoders() -> tuple[list[tuple[str, str, Arrays, Arrays]], dict]:
-    from engine.training.decoder import DecoderShape, new_decoder
-
-    shape = DecoderShape(width=64, layers=2, heads=4, ffn_width=160, context=CONTEXT)
-    fresh = [new_decoder(shape, _Vocabulary(), seed) for seed in range(2)]
+    fresh = [_fresh(seed) for seed in range(2)]
     text, other_text = _text(1), _text(2)
     steps = 200
     a = _trained(fresh[0], text, steps, 1)
@@ -210,44 +207,60 @@ def _pruned(matrix: np.ndarray) -> np.ndarray:
     return np.where(np.abs(matrix) >= np.quantile(np.abs(matrix), 0.7), matrix, 0)
 
 
-class _Vocabulary:
-    """As much of a tokenizer as a new decoder asks for."""
-
-    bos_token_id = eos_token_id = 0
-
-    def __len__(self) -> int:
-        return VOCABULARY
-
-
-def _text(seed: int, length: int = 30_000):
-    """Tokens of a random chain in which each token has a few likely successors."""
+def _fresh(seed: int):
+    """A decoder whose matrices are all drawn with σ = 0.05."""
     import torch
 
+    from engine.training.determinism import reproducible
+    from engine.training.model import Decoder
+    from engine.training.settings import ModelSettings
+
+    with reproducible(seed, torch.get_num_threads()):
+        model = Decoder(ModelSettings(VOCABULARY, width=64, layers=2, heads=4, ffn_width=160, context=CONTEXT))
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                torch.nn.init.normal_(parameter, std=0.05)
+        return model
+
+
+def _text(seed: int, length: int = 30_000) -> np.ndarray:
+    """Tokens of a random chain in which each token has a few likely successors."""
     random = np.random.default_rng(seed)
     chances = random.dirichlet(np.full(VOCABULARY, 0.05), size=VOCABULARY).cumsum(axis=1)
     tokens, draws = [0], random.random(length)
     for draw in draws:
         tokens.append(min(int(np.searchsorted(chances[tokens[-1]], draw)), VOCABULARY - 1))
-    return torch.tensor(tokens)
+    return np.array(tokens)
 
 
-def _trained(model, text, steps: int, seed: int, rate: float = 3e-3):
-    from engine.training.held_out import HeldOutLoss
-    from engine.training.pretraining import PretrainingSettings, pretrain
+def _trained(model, text: np.ndarray, steps: int, seed: int, rate: float = 3e-3):
+    """A copy of the model after so many updates on the text, without looks and checkpoints."""
+    from engine.training.corpora.token_stream import TokenStream
+    from engine.training.determinism import reproducible
+    from engine.training.distributed import World
+    from engine.training.optimizers import optimizers_for, set_rates
+    from engine.training.schedules import rate_share
+    from engine.training.settings import TrainingSettings
+    from engine.training.update import Update
 
-    looks = iter(range(1000, 0, -1))  # every look is better than the one before: the last step's weights are kept
-    settings = PretrainingSettings(
-        steps=steps, batch_size=8, context=CONTEXT, learning_rate=rate, warmup_steps=10, dropout=0.0,
-        evaluate_every=steps, threads=1, seed=seed,
-    )  # fmt: skip
+    settings = TrainingSettings(
+        steps=steps, batch_size=8, optimizer="adamw", learning_rate=rate, schedule="cosine", warmup_steps=10, seed=seed
+    )
     trained = copy.deepcopy(model)
-    pretrain(trained, text, lambda _: HeldOutLoss(next(looks), 1, 1), settings)
+    optimizers = optimizers_for(trained, settings)
+    stream = TokenStream([text], [1.0], seed)
+    update = Update(World(0, 1, "cpu"), trained, stream, optimizers, settings, "fp32")
+    with reproducible(seed, threads=1):
+        for step in range(1, steps + 1):
+            update.prepare(step, lambda: False)
+            update.gradients()
+            set_rates(optimizers, rate_share(step, settings))
+            update.apply()
     return trained
 
 
 def _arrays(model) -> Arrays:
-    named = model.state_dict().items()
-    return {name: each.detach().float().numpy().copy() for name, each in named if name != "lm_head.weight"}
+    return {f"model.{name}": each.detach().float().numpy().copy() for name, each in model.state_dict().items()}
 
 
 if __name__ == "__main__":
