@@ -10,7 +10,7 @@ import streamlit as st
 from engine.naming import role_title
 from storage.training import TrainingCheckpoint
 from ui.page import escape_markdown, store, user_errors
-from ui.trainer.links import COMPARE, go, is_here, known_checkpoint, model_links
+from ui.trainer.links import COMPARE, folder_of, go, known_checkpoint, model_links
 from ui.trainer.state import history_of
 from workflows import training
 from workflows.training import TrainingRun
@@ -32,21 +32,21 @@ def checkpoints_look(run: TrainingRun) -> None:
     if not found:
         st.info("No checkpoint has been saved yet.", icon=":material/save:")
         return
-    if any(map(is_here, found)):
+    if any(folder_of(run, each) for each in found):
         model_links(run, key="checkpoints")
-    _table(found)
+    _table(run, found)
     if len(found) > 1:
         _two(run, found)
 
 
-def _table(found: list[TrainingCheckpoint]) -> None:
+def _table(run: TrainingRun, found: list[TrainingCheckpoint]) -> None:
     rows = [
         {
             "checkpoint": label(checkpoint),
             "phase": checkpoint.phase,
             "bits a byte": checkpoint.bits_per_byte,
             "best": checkpoint.is_best,
-            "on disk": is_here(checkpoint),
+            "on disk": bool(folder_of(run, checkpoint)),
             "saved": checkpoint.saved_at,
         }
         for checkpoint in found[::-1]
@@ -77,7 +77,7 @@ def _two(run: TrainingRun, found: list[TrainingCheckpoint]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         a = by_label[_bound("A", list(by_label), "a", label(found[0]))]
         b = by_label[_bound("B", list(by_label), "b", label(found[-1]))]
-        is_able = is_here(a) and is_here(b) and a.step != b.step
+        is_able = bool(folder_of(run, a) and folder_of(run, b)) and a.step != b.step
         is_asked = st.button(
             "Every weight of both, in Compare",
             key="to-compare",

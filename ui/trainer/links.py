@@ -10,6 +10,7 @@ from storage.records import Location
 from storage.training import TrainingCheckpoint
 from ui.page import store
 from workflows import library, training
+from workflows.trained_models import INITIAL, model_folder
 from workflows.training import TrainingRun
 
 HEATMAP, SPACE = "pages/3_Heatmap.py", "pages/4_3D_Weights.py"
@@ -24,15 +25,17 @@ def model_location(run: TrainingRun) -> Location | None:
     return next((known for known in library.locations(store()) if uri and known.uri == uri), None)
 
 
-def is_here(checkpoint: TrainingCheckpoint) -> bool:
-    """Whether its folder still is on the disk."""
-    return bool(checkpoint.folder) and Path(checkpoint.folder).is_dir()
+def folder_of(run: TrainingRun, checkpoint: TrainingCheckpoint) -> str:
+    """Where a checkpoint lies; "" if it is gone. What a new model was before training has a folder of its own."""
+    home = model_folder(store(), run.name)
+    places = [checkpoint.folder, str(home / INITIAL) if checkpoint.step == 0 else ""]
+    return next((place for place in places if place and Path(place).is_dir()), "")
 
 
 def known_checkpoint(run: TrainingRun, checkpoint: TrainingCheckpoint) -> Location:
     """A checkpoint as a model of the library, added if need be. Raises: SourceError if it is gone."""
     name = f"{run.name}-step-{checkpoint.step}"
-    return library.add_path(store(), checkpoint.folder, name=name)
+    return library.add_path(store(), folder_of(run, checkpoint), name=name)
 
 
 def go(page: str, **parameters: str) -> None:
@@ -47,7 +50,7 @@ def latest_here(run: TrainingRun) -> Location | None:
     finished = model_location(run)
     if finished is not None:
         return finished
-    kept = [checkpoint for checkpoint in training.checkpoints(store(), run.id) if is_here(checkpoint)]
+    kept = [checkpoint for checkpoint in training.checkpoints(store(), run.id) if folder_of(run, checkpoint)]
     return known_checkpoint(run, kept[-1]) if kept else None
 
 
@@ -65,7 +68,7 @@ def model_links(run: TrainingRun, *, key: str) -> None:
 
 def film_button(run: TrainingRun, tensor: str) -> None:
     """To the Heatmap's film of one tensor over the checkpoints that are on the disk."""
-    if sum(is_here(checkpoint) for checkpoint in training.checkpoints(store(), run.id)) < 2:
+    if sum(bool(folder_of(run, checkpoint)) for checkpoint in training.checkpoints(store(), run.id)) < 2:
         return
     if st.button("See every weight as a film", key="film", icon=":material/movie:"):
         _lead(run, HEATMAP, tensor=tensor, look="Animation", over="versions")

@@ -17,9 +17,9 @@ from ui.job_panel import jobs
 from ui.page import escape_markdown, show_late_error, store, tried, user_errors
 from ui.trainer.cost import advice_line, cost_panel
 from ui.trainer.fields import MODEL, SELF_PLAY, TRAINING, controls, forget
-from ui.trainer.looks import open_run
+from ui.trainer.looks import open_run, run_in_url
 from ui.trainer.take_along import upload_model
-from ui.trainer.texts import Text, text_controls
+from ui.trainer.texts import text_controls
 from workflows import training
 from workflows.library import locations
 from workflows.training_request import TrainingRequest
@@ -31,14 +31,13 @@ HELD_OUT_SHARE = TrainingRequest("x").held_out_share
 @st.fragment
 def new_model() -> None:
     """The whole form; it reruns alone."""
-    show_late_error()
     left, right = st.columns([1.9, 1], gap="large")
     with left:
         name, notes = _naming()
         start = _beginning()
         st.subheader("Text", anchor=False)
         share = _held_out_share()
-        text = text_controls(share, int(st.session_state.get("train_seed") or 0))
+        corpora = text_controls(share, int(st.session_state.get("train_seed") or 0))
         st.subheader("Size and learning", anchor=False)
         model, learning = _learning(start)
         st.subheader("Self-play", anchor=False)
@@ -54,7 +53,7 @@ def new_model() -> None:
         name=name,
         model=model,
         start_from=start,
-        corpora=text.choices,
+        corpora=corpora,
         training=learning,
         self_play=playing,
         held_out_share=share,
@@ -62,7 +61,7 @@ def new_model() -> None:
         waits=waits,
     )
     with right, st.container(border=True):
-        _ending(request, text)
+        _ending(request)
 
 
 def free_name(wanted: str) -> str:
@@ -211,7 +210,7 @@ def _self_play(*, is_needed: bool) -> SelfPlaySettings | None:
     return replace(defaults, weights=tuple(weights), **chosen)
 
 
-def _ending(request: TrainingRequest, text: Text) -> None:
+def _ending(request: TrainingRequest) -> None:
     """What it costs, what is wrong with it, and the button."""
     st.markdown(f"#### {escape_markdown(request.name)}")
     problem = None
@@ -221,12 +220,12 @@ def _ending(request: TrainingRequest, text: Text) -> None:
         problem = error
     if problem is None:
         with user_errors():
-            cost_panel(request, text)
+            cost_panel(request)
     else:
         st.warning(escape_markdown(problem.message), icon=":material/edit:")
         if problem.hint:
             st.caption(f":material/lightbulb: {escape_markdown(problem.hint)}")
-    if st.button(
+    is_asked = st.button(
         "Train",
         key="train",
         type="primary",
@@ -235,8 +234,10 @@ def _ending(request: TrainingRequest, text: Text) -> None:
         disabled=problem is not None,
         on_click=tried,
         args=(start_run, request),
-    ):
-        st.rerun()
+    )
+    if is_asked and run_in_url():
+        st.rerun()  # the whole page: it shows the run now
+    show_late_error()
 
 
 def start_run(request: TrainingRequest) -> None:

@@ -72,11 +72,12 @@ def _card(run: TrainingRun) -> None:
         st.progress(run.progress.fraction or 0.0)
     error_line(run)
     with st.container(horizontal=True):
-        st.button(
+        if st.button(
             "Open",
             key=f"open-{run.id}",
             icon=":material/open_in_full:",
             on_click=open_run,
             args=(run.id,),
-        )
+        ):
+            st.rerun()  # the whole page, not only the cards
         run_buttons(run, key="card", is_full=False)

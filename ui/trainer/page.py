@@ -25,9 +25,9 @@ def trainer_page() -> None:
             "takes one command.",
             icon=":material/public:",
         )
-    show_late_error()
     with user_errors():
         if look == RUNS:
+            show_late_error()
             overview()
         elif not is_public():
             new_model()

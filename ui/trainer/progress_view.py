@@ -46,7 +46,10 @@ def _live(run_id: str, is_log: bool) -> None:
 def _charts(run: TrainingRun, is_log: bool) -> None:
     history = history_of(run)
     if not len(history):
-        st.info("The first numbers come with the first step.", icon=":material/hourglass_empty:")
+        words = (
+            "The first numbers come with the first step." if run.is_active else "This run ended before its first step."
+        )
+        st.info(words, icon=":material/hourglass_empty:")
         return
     chart(loss_chart(history, is_log=is_log, height=360), f"{run.name} loss", key="loss")
     known = set(history["name"])

@@ -17,7 +17,7 @@ from ui.trainer.looks import look_switch, show_overview
 from ui.trainer.progress_view import progress_look
 from ui.trainer.samples_view import samples_look
 from ui.trainer.self_play_view import self_play_look
-from ui.trainer.state import best_bits, error_box, run_buttons, state_badge
+from ui.trainer.state import best_bits, delete_button, error_box, run_buttons, state_badge
 from ui.trainer.take_along import take_along
 from ui.trainer.try_it import try_look
 from ui.trainer.weights_view import weights_look
@@ -72,6 +72,7 @@ def _head(run_id: str) -> TrainingRun:
             st.space("stretch")
             run_buttons(run, key="head")
             take_along(run)
+            delete_button(run, key="head")
         if run.is_active:
             _bar(run)
         _numbers(run)
@@ -83,7 +84,7 @@ def _head(run_id: str) -> TrainingRun:
 def _bar(run: TrainingRun) -> None:
     progress = run.progress
     if progress is None:
-        st.progress(0.0, text="waits its turn …" if run.state == "queued" else "starting …")
+        st.progress(0.0, text="waits until another training ends …" if run.state == "queued" else "starting …")
         return
     words = [progress.phase]
     if progress.total:

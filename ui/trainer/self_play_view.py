@@ -69,13 +69,13 @@ def _charts(run: TrainingRun) -> None:
         sides = reward_sides(played)
         if len(sides) == 2:
             chart(radar(sides, height=340), f"{run.name} reward radar", key="radar")
-            st.caption(f"Means of the first and last {AVERAGED} iterations; the outermost ring is the best possible.")
+            st.caption(f"Means of the first and last {AVERAGED} iterations; the outer ring is best.")
         else:
             st.caption("The picture comes after some iterations.")
 
 
 def reward_sides(history: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """{"before": {part title: 0 … 1}, "after": …}: means of both ends, each part over its own range; {} if too short."""
+    """{"before": {part: 0 … 1}, "after": …}: means of both ends, each part over its own range; {} if too short."""
     sides: dict[str, dict[str, float]] = {"before": {}, "after": {}}
     for name, part in PARTS.items():
         rows = history[history["name"] == PART + name].sort_values("step")["value"].dropna()

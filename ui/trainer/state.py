@@ -10,8 +10,10 @@ import streamlit as st
 from figures.training import BITS
 from ui.job_panel import jobs
 from ui.page import escape_markdown, store, tried
+from ui.trainer.looks import show_overview
 from workflows import training
 from workflows.deployment import is_public
+from workflows.trained_models import delete_trained
 from workflows.training import TrainingRun
 from workflows.wording import duration_text
 
@@ -87,6 +89,34 @@ def run_buttons(run: TrainingRun, *, key: str, is_full: bool = True) -> None:
             on_click=tried,
             args=(training.stop, jobs(), run.id),
         )
+
+
+def delete_button(run: TrainingRun, *, key: str) -> None:
+    """Delete a run at rest with its model, after asking."""
+    if run.is_active or is_public():
+        return
+    if st.button("Delete …", key=f"{key}-delete-{run.id}", icon=":material/delete:"):
+        _confirm_delete(run.name)
+
+
+@st.dialog("Delete")
+def _confirm_delete(name: str) -> None:
+    """Say exactly what will go, and ask."""
+    st.markdown(
+        f"**{escape_markdown(name)}**: this deletes the model with all its checkpoints, what was measured of them, and "
+        "the history of its training."
+    )
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary", key="confirm-delete", on_click=_delete, args=(name,)):
+            st.rerun()
+        if st.button("Keep", key="keep"):
+            st.rerun()
+
+
+def _delete(name: str) -> None:
+    tried(delete_trained, store(), name)
+    if "late_error" not in st.session_state:
+        show_overview()
 
 
 def error_box(run: TrainingRun) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from engine.errors import TrainingError
 from engine.training.corpora.bundled import bundled
 from engine.training.corpora.extraction import FORMATS, MAX_FILE_BYTES
 from engine.training.corpora.hold_out import held_out_split
+from engine.training.corpora.near_duplicates import near_duplicates
 from engine.training.corpus import num_bytes
 from engine.training.settings import CorpusChoice
 from ui.page import escape_markdown, show_error, user_errors
@@ -25,40 +26,28 @@ USUAL_HUB_DOCUMENTS = 2000
 _KEY, _ERRORS, _UPLOADS = "text", "text_errors", "text_uploads"
 
 
-@dataclass(frozen=True)
-class Text:
-    """What was chosen.
-
-    Attributes:
-        choices: at least one if the person is to go on. num_bytes: of all that is known here; hub data sets count 0.
-        is_whole: whether that is all of it.
-    """
-
-    choices: tuple[CorpusChoice, ...]
-    num_bytes: int
-    is_whole: bool
-
-
-def text_controls(held_out_share: float, seed: int) -> Text:
-    """The list, the ways to add to it, a weight for each, and what holding out finds."""
+def text_controls(held_out_share: float, seed: int) -> tuple[CorpusChoice, ...]:
+    """The list, the ways to add to it, a weight for each, and what holding out finds; returns what was chosen."""
     known = known_texts()
     chosen = _chosen(known)
     with st.expander("Add a text", icon=":material/add:", key="add_text"):
         _add()
     for error in st.session_state.pop(_ERRORS, []):
         show_error(error)
-    choices, size = [], 0
+    choices: list[CorpusChoice] = []
+    size = 0
     for place, label in enumerate(chosen):
         with user_errors():
             choice, known_bytes = _row(place, label, known, is_alone=len(chosen) == 1)
             choices.append(choice)
             size += known_bytes
     is_whole = not any(choice.source.startswith(HUB) for choice in choices)
-    if choices and is_whole:
-        _found(tuple(choices), size, held_out_share, seed)
-    elif choices:
+    if choices and is_whole and len(choices) == len(chosen):
+        alike = tuple(replace(choice, weight=1.0) for choice in choices)
+        _found(alike, tuple(chosen), size, held_out_share, seed)
+    elif choices and not is_whole:
         st.caption(":material/cloud: Text of the hub is fetched, and looked through, when the training begins.")
-    return Text(tuple(choices), size, is_whole)
+    return tuple(choices)
 
 
 def _chosen(known: dict[str, str]) -> list[str]:
@@ -96,7 +85,7 @@ def _add() -> None:
             help="Its text is taken out at once and kept in the data folder; the file itself is not. Any encoding.",
         )
     with by_hub, st.form("hub-set", border=False, clear_on_submit=True):
-        name = st.text_input("Name", key="hub_name", placeholder="owner/name")
+        st.text_input("Name", key="hub_name", placeholder="owner/name")
         split_column, column_column, documents_column = st.columns(3)
         with split_column:
             st.text_input("Split", key="hub_split", placeholder="train")
@@ -107,7 +96,6 @@ def _add() -> None:
                 "Documents at most", 0, 10**9, USUAL_HUB_DOCUMENTS, 500, key="hub_documents", help="0 for all."
             )
         st.form_submit_button("Add it", icon=":material/add:", on_click=_take_hub)
-        del name
 
 
 def _take_uploads(key: str) -> None:
@@ -190,13 +178,13 @@ def _bundled_bytes(name: str, python: str) -> int:
     return num_bytes(bundled()[name].documents())
 
 
-def _found(choices: tuple[CorpusChoice, ...], size: int, share: float, seed: int) -> None:
+def _found(choices: tuple[CorpusChoice, ...], names: tuple[str, ...], size: int, share: float, seed: int) -> None:
     """What is set aside, and what a person should know of it."""
     if size > MOST_CHECKED_BYTES:
         st.caption(f":material/info: {bytes_text(size)} of text are looked through when the training begins.")
         return
     with user_errors():
-        learnt, held_out, dropped, notes = _split(choices, share, seed)
+        learnt, held_out, dropped, notes = _split(choices, names, share, seed)
         words = [f"**{bytes_text(learnt)}** to learn from", f"**{bytes_text(held_out)}** set aside to judge it"]
         if dropped:
             words.append(f"{bytes_text(dropped)} left out as copies")
@@ -206,8 +194,13 @@ def _found(choices: tuple[CorpusChoice, ...], size: int, share: float, seed: int
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for copies, setting text aside …")
-def _split(choices: tuple[CorpusChoice, ...], share: float, seed: int) -> tuple[int, int, int, tuple[str, ...]]:
-    parts = held_out_split(gather(choices, library()), share, seed)
+def _split(
+    choices: tuple[CorpusChoice, ...], names: tuple[str, ...], share: float, seed: int
+) -> tuple[int, int, int, tuple[str, ...]]:
+    """(bytes to learn from, bytes held out, bytes left out, notes); weights do not matter here."""
+    corpora = [replace(corpus, name=name) for corpus, name in zip(gather(choices, library()), names, strict=True)]
+    parts = held_out_split(corpora, share, seed)
     learnt = sum(num_bytes(corpus.documents) for corpus in parts.training)
     held_out = num_bytes(parts.validation) + num_bytes(parts.test)
-    return learnt, held_out, parts.dropped_bytes, parts.notes
+    notes = [*map(str, near_duplicates(corpora)), *parts.notes]
+    return learnt, held_out, parts.dropped_bytes, tuple(dict.fromkeys(notes))

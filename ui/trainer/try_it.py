@@ -10,14 +10,14 @@ import engine.sources
 from engine.runners.contract import TEXT_GENERATION
 from engine.runners.generation_settings import GenerationSettings
 from storage.records import Location
-from ui.chat.conversation import Conversation, Turn
+from ui.chat.conversation import USER, Conversation, Turn
 from ui.chat.models import lender
 from ui.chat.reply import Reply, Task
 from ui.chat.sampling import sampling_controls
 from ui.chat.turn_view import Actions, draw_turn
 from ui.page import escape_markdown, show_late_error, store, tried, user_errors
 from ui.trainer.checkpoints_view import label
-from ui.trainer.links import is_here, model_links, model_location
+from ui.trainer.links import folder_of, model_links, model_location
 from workflows import training
 from workflows.library import locations
 from workflows.locations import describe
@@ -33,15 +33,28 @@ _ROUNDS = "trainer_rounds"
 
 
 @dataclass(eq=False)
+class Side:
+    """What one model wrote after a prompt, every attempt a branch. name: of the model or checkpoint."""
+
+    name: str
+    conversation: Conversation
+
+    @property
+    def answer(self) -> Turn:
+        """The attempt that is shown."""
+        return self.conversation.path[-1]
+
+
+@dataclass(eq=False)
 class Round:
-    """One prompt, and what each side wrote after it. sides: (name of the side, its answer)."""
+    """One prompt, and what each side wrote after it."""
 
     prompt: str
-    sides: list[tuple[str, Turn]]
+    sides: list[Side]
 
     @property
     def is_writing(self) -> bool:
-        return any(turn.reply.is_writing for _, turn in self.sides)
+        return any(side.conversation.is_writing for side in self.sides)
 
 
 def try_look(run: TrainingRun) -> None:
@@ -70,10 +83,10 @@ def _choices(run: TrainingRun) -> dict[str, Location | str]:
     finished = model_location(run)
     if finished is not None:
         choices[FINISHED] = finished
-    kept = [checkpoint for checkpoint in training.checkpoints(store(), run.id) if is_here(checkpoint)]
+    kept = {label(each): where for each in training.checkpoints(store(), run.id) if (where := folder_of(run, each))}
     if kept:
-        choices[LATEST] = kept[-1].folder
-    choices |= {label(checkpoint): checkpoint.folder for checkpoint in kept}
+        choices[LATEST] = list(kept.values())[-1]
+    choices |= kept
     if not choices:
         return {}
     known = locations(store())
@@ -142,23 +155,25 @@ def _prompt(run: TrainingRun, sides: dict[str, Location | str], settings: Genera
 def _write(run_id: str, prompt: str, sides: dict[str, Location | str], settings: GenerationSettings) -> None:
     """Let every side go on from the prompt. Raises: SourceError if one of them is gone."""
     rounds: list[Round] = st.session_state.setdefault(_ROUNDS, {}).setdefault(run_id, [])
-    rounds.append(Round(prompt, [(name, _turn(name, side, prompt, settings)) for name, side in sides.items()]))
+    rounds.append(Round(prompt, [Side(name, _begun(name, where, prompt, settings)) for name, where in sides.items()]))
     while len(rounds) > MOST_ROUNDS:
-        for _, turn in rounds.pop(0).sides:
-            turn.reply.stop()
+        for side in rounds.pop(0).sides:
+            side.conversation.stop()
 
 
-def _turn(name: str, side: Location | str, prompt: str, settings: GenerationSettings) -> Turn:
-    location = side if isinstance(side, Location) else _described(side, name)
+def _begun(name: str, where: Location | str, prompt: str, settings: GenerationSettings) -> Conversation:
+    """The prompt, and an answer that is being written."""
+    location = where if isinstance(where, Location) else _described(where, name)
     task = Task(
         model=name,
-        messages=({"role": "user", "content": prompt},),
+        messages=({"role": USER, "content": prompt},),
         settings=settings,
         load=lender(location, TEXT_GENERATION),
         is_plain=True,
     )
     conversation = Conversation()
-    return conversation.answer(conversation.say(prompt), Reply(task))
+    conversation.answer(conversation.say(prompt), Reply(task))
+    return conversation
 
 
 def _described(folder: str, name: str) -> Location:
@@ -169,22 +184,19 @@ def _described(folder: str, name: str) -> Location:
 def _draw(each: Round, is_coloured: bool) -> None:
     with st.container(border=True):
         st.text(each.prompt)
-        for column, (name, turn) in zip(st.columns(len(each.sides), gap="medium"), each.sides, strict=True):
+        for column, side in zip(st.columns(len(each.sides), gap="medium"), each.sides, strict=True):
             with column, user_errors():
-                st.markdown(f"**{escape_markdown(name)}**")
-                draw_turn(turn, _ACTIONS, is_coloured=is_coloured, is_busy=each.is_writing)
+                st.markdown(f"**{escape_markdown(side.name)}**")
+                actions = Actions(
+                    again=lambda turn, side=side: tried(_again, side, turn),
+                    edit=lambda turn, words: None,
+                    show=side.conversation.show,
+                )
+                draw_turn(side.answer, actions, is_coloured=is_coloured, is_busy=each.is_writing)
 
 
-def _again(turn: Turn) -> None:
-    """The next seed, on a branch beside it."""
+def _again(side: Side, turn: Turn) -> None:
+    """Another attempt, with the next seed."""
     task = turn.reply.progress.task
-    seed = task.settings.seed + len(turn.variants)
-    answer = Conversation._branch(turn.before, Turn("assistant"))
-    answer.reply = Reply(replace(task, settings=replace(task.settings, seed=seed)))
-
-
-def _show(turn: Turn) -> None:
-    turn.before.chosen = turn.place
-
-
-_ACTIONS = Actions(again=_again, edit=lambda turn, words: None, show=_show)
+    seed = turn.variants[0].reply.progress.task.settings.seed + len(turn.variants)
+    side.conversation.answer(turn.before, Reply(replace(task, settings=replace(task.settings, seed=seed))))
