@@ -7,12 +7,9 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.errors import WeightscopeError
-
-if TYPE_CHECKING:
-    from engine.training.pretraining import PretrainingProgress
+from engine.training.events import Evaluated, Event, StepDone
 
 BUNDLED = Path(__file__).resolve().parent.parent / "models"
 """Where the repository keeps the checkpoints that come with it."""
@@ -42,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     settings = StarterSettings()
     asked = {name: getattr(args, name) for name in ("steps", "threads") if getattr(args, name) is not None}
     settings = replace(settings, training=replace(settings.training, **asked))
-    before, after = make_starters(args.folder, settings, overwrite=args.overwrite, on_progress=_print_progress)
+    before, after = make_starters(args.folder, settings, overwrite=args.overwrite, on_event=_print)
     for name, held_out in (("starter-init", before), ("starter", after)):
         print(
             f"{args.folder / name}: held-out perplexity {held_out.perplexity:.1f}, "
@@ -57,17 +54,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _print_progress(progress: PretrainingProgress) -> None:
-    if progress.step % PRINT_EVERY and progress.validation is None:
-        return
-    minutes, seconds = divmod(round(progress.left_s), 60)
-    line = (
-        f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f} nats/token  "
-        f"{progress.tokens_per_s:,.0f} tokens/s  {minutes}:{seconds:02d} left"
-    )
-    if progress.validation:
-        line += f"  validation {progress.validation.bits_per_byte:.3f} bits/byte"
-    print(line, flush=True)
+def _print(event: Event) -> None:
+    """A line now and then and at the end, and one for every look at validation text."""
+    if isinstance(event, StepDone) and (event.step % PRINT_EVERY == 0 or event.step == event.steps):
+        minutes, seconds = divmod(round(event.left_s), 60)
+        print(
+            f"step {event.step}/{event.steps}  loss {event.loss:.3f} nats/token  "
+            f"{event.tokens_per_s:,.0f} tokens/s  {minutes}:{seconds:02d} left",
+            flush=True,
+        )
+    elif isinstance(event, Evaluated):
+        print(f"step {event.step}  validation {event.bits_per_byte:.3f} bits/byte", flush=True)
 
 
 def main() -> int:

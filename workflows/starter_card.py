@@ -10,7 +10,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from engine.training.corpus import OVERLAP_CHARACTERS, Document, Split, num_bytes
 from engine.training.held_out import HeldOutLoss
-from engine.training.pretraining import PretrainingResult
+from engine.training.model import INITIAL_SCALE
+from engine.training.optimizers import BETAS
+from engine.training.settings import TrainingSettings
+from engine.training.supervised import TrainingResult
 
 if TYPE_CHECKING:
     from workflows.starter_checkpoints import StarterSettings
@@ -45,7 +48,7 @@ class StarterFacts:
     parts: Split
     num_parameters: int
     num_tokens: int
-    result: PretrainingResult
+    result: TrainingResult
     measured: dict[str, Measured]
     sample: str
     copied: str
@@ -102,7 +105,7 @@ def _measurements(facts: StarterFacts) -> str:
         f"| {measured.validation.bits_per_byte:.3f} | {measured.training.bits_per_byte:.3f} |"
         for name, measured in facts.measured.items()
     ]
-    test, context = facts.measured["starter"].test, facts.settings.training.context
+    test, context = facts.measured["starter"].test, facts.settings.model.context
     amount = f"{test.num_tokens:,} tokens, {test.num_bytes:,} bytes"
     return "\n".join(
         [
@@ -165,8 +168,8 @@ def _data(facts: StarterFacts) -> str:
 
 
 def _making(facts: StarterFacts) -> str:
-    settings, training, shape = facts.settings, facts.settings.training, facts.settings.shape
-    seen = facts.result.best_step * training.batch_size * training.context / facts.num_tokens
+    settings, training, shape = facts.settings, facts.settings.training, facts.settings.model
+    seen = facts.result.best_step * training.batch_size * shape.context / facts.num_tokens
     return "\n".join(
         [
             "## How it was made",
@@ -179,15 +182,15 @@ def _making(facts: StarterFacts) -> str:
             f"| architecture | `LlamaForCausalLM`, {facts.num_parameters:,} parameters, tied embeddings |",
             f"| shape | width {shape.width}, {shape.layers} layers, {shape.heads} heads, "
             f"feed-forward {shape.ffn_width}, context {shape.context} |",
-            f"| fresh weights | normal, standard deviation {shape.initializer_range}, rounded to bf16; norms 1 |",
-            f"| tokenizer | byte-level BPE, {settings.vocabulary_size} tokens, learnt from the training text only |",
-            f"| optimizer | AdamW, betas 0.9 and 0.95, weight decay {training.weight_decay} on matrices |",
-            f"| learning rate | {training.learning_rate:g} after {training.warmup_steps} steps of warm-up, "
-            f"cosine per step to {training.final_share:g} of it |",
-            f"| batch | {training.batch_size} windows of {training.context} tokens; gradient norm at most "
+            f"| fresh weights | normal: embeddings {INITIAL_SCALE}, matrices ½ / √inputs, those that write into the "
+            "residual stream less by √(2 · layers); rounded to bf16; norms 1 |",
+            f"| tokenizer | byte-level BPE, {shape.vocabulary_size} tokens, learnt from the training text only |",
+            f"| optimizer | {_optimizer(training)}, weight decay {training.weight_decay} on matrices |",
+            f"| learning rate | {_rate(training)} |",
+            f"| batch | {training.batch_size} windows of {shape.context} tokens; gradient norm at most "
             f"{training.max_norm:g} |",
-            f"| dropout | {training.dropout} on embeddings and block outputs |",
-            f"| steps | {facts.result.steps} of at most {training.steps}; kept is step {facts.result.best_step}, "
+            f"| dropout | {shape.dropout} on embeddings and block outputs |",
+            f"| steps | {facts.result.step} of at most {training.steps}; kept is step {facts.result.best_step}, "
             f"best on validation text ({seen:.0f} passes over the training text) |",
             f"| seed | {settings.seed} for split and weights, {training.seed} for batches and dropout |",
             "| precision | fp32 while training, bf16 as saved |",
@@ -196,3 +199,19 @@ def _making(facts: StarterFacts) -> str:
             f"| time | {facts.result.elapsed_s / 60:.1f} minutes |",
         ]
     )
+
+
+def _optimizer(training: TrainingSettings) -> str:
+    adamw = f"AdamW, betas {BETAS[0]} and {BETAS[1]}"
+    return adamw if training.optimizer == "adamw" else f"Muon for the matrices of the blocks; else {adamw}"
+
+
+def _rate(training: TrainingSettings) -> str:
+    highest = f"{training.learning_rate:g}"
+    if training.optimizer == "muon":
+        highest += f" (Muon {training.muon_rate:g})"
+    fall = "a cosine"
+    if training.schedule == "trapezoid":
+        fall = f"a line over the last {training.decay_share:.0%} of the steps"
+    end = f"{training.final_share:g} of it"
+    return f"{highest} after {training.warmup_steps} steps of warm-up, falls along {fall} to {end}"

@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from engine.errors import TrainingError
-from engine.training.corpus import Document, Split, language_reference, longest_shared_run, split, text_hash
-from engine.training.decoder import DecoderShape, new_decoder, num_parameters, save_checkpoint
+from engine.training.checkpoints import Checkpoints
+from engine.training.corpora.token_stream import TokenStream
+from engine.training.corpus import Corpus, Document, Split, language_reference, longest_shared_run, split, text_hash
+from engine.training.determinism import reproducible
+from engine.training.events import OnEvent
+from engine.training.footprint import num_parameters
 from engine.training.held_out import HeldOutLoss, encode, held_out_loss
-from engine.training.pretraining import PretrainingProgress, PretrainingSettings, pretrain, reproducible
+from engine.training.llama_folder import load_llama, save_llama
+from engine.training.model import Decoder
+from engine.training.settings import ModelSettings, TrainingSettings
+from engine.training.supervised import train
 from engine.training.tokenizer import train_tokenizer
 from workflows.starter_card import Measured, StarterFacts, model_card
 
@@ -31,14 +38,31 @@ class StarterSettings:
     """All that decides the checkpoints' bits. Defaults chosen by validation text, see the model card.
 
     Attributes:
-        vocabulary_size: tokens. shape, training: of the decoder; both have the same context.
+        model: the decoder's shape. training: how it learns; in fp32, so that every processor learns the same.
         held_out_share: part of the text set aside for validation, and again for test. seed: of split and weights.
         prompt, sample_tokens: for the sample in the card.
     """
 
-    vocabulary_size: int = 2048
-    shape: DecoderShape = field(default_factory=DecoderShape)
-    training: PretrainingSettings = field(default_factory=PretrainingSettings)
+    model: ModelSettings = field(
+        default_factory=lambda: ModelSettings(
+            vocabulary_size=2048, width=128, layers=6, heads=4, ffn_width=384, context=256, dropout=0.2
+        )
+    )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=1500,
+            batch_size=4,
+            learning_rate=3e-3,
+            warmup_steps=100,
+            precision="fp32",
+            patience=5,
+            save_every=500,
+            keep_last=1,
+            sample_every=0,
+            threads=2,
+            device="cpu",
+        )
+    )
     held_out_share: float = 0.08
     seed: int = 0
     prompt: str = 'The "with" statement'
@@ -50,13 +74,13 @@ def make_starters(
     settings: StarterSettings,
     documents: Sequence[Document] | None = None,
     overwrite: bool = False,
-    on_progress: Callable[[PretrainingProgress], None] | None = None,
+    on_event: OnEvent = lambda event: None,
 ) -> tuple[HeldOutLoss, HeldOutLoss]:
     """Train, measure and write `starter-init` and `starter`; a folder appears whole or not at all.
 
     Args:
         folder: where they go; made if it is not there. documents: to learn from; the language reference if None.
-        overwrite: replace folders of those names. on_progress: told of every step; may raise to stop.
+        overwrite: replace folders of those names. on_event: told what happens; may raise to stop.
     Returns: the test text under each, as measured on the saved bf16 weights.
     Raises: TrainingError if a folder is in the way, or training cannot be done.
     """
@@ -69,30 +93,28 @@ def make_starters(
         reproducible(settings.seed, settings.training.threads),
         _quiet(),
     ):
-        measured = _write(Path(scratch), settings, documents or language_reference(), on_progress)
+        measured = _write(Path(scratch), settings, documents or language_reference(), on_event)
         _put_in_place(Path(scratch), folder)
     return measured["starter-init"].test, measured["starter"].test
 
 
 def _write(
-    folder: Path,
-    settings: StarterSettings,
-    documents: Sequence[Document],
-    on_progress: Callable[[PretrainingProgress], None] | None,
+    folder: Path, settings: StarterSettings, documents: Sequence[Document], on_event: OnEvent
 ) -> dict[str, Measured]:
     """Both checkpoints with their cards, into a folder where nobody looks yet."""
     parts = split(documents, settings.held_out_share, settings.seed)
-    context = settings.training.context
-    tokenizer = train_tokenizer([document.text for document in parts.training], settings.vocabulary_size, context)
-    tokens = torch.tensor([token for document in parts.training for token in encode(tokenizer, document.text)])
-    model = new_decoder(settings.shape, tokenizer, settings.seed)
-    save_checkpoint(model, tokenizer, folder / "starter-init")
-
-    def validate(model: LlamaForCausalLM) -> HeldOutLoss:
-        return held_out_loss(model, tokenizer, parts.validation, context)
-
-    result = pretrain(model, tokens, validate, settings.training, on_progress)
-    save_checkpoint(model, tokenizer, folder / "starter")
+    context = settings.model.context
+    texts = [document.text for document in parts.training]
+    tokenizer = train_tokenizer(texts, settings.model.vocabulary_size, context)
+    model = _fresh(settings)
+    _save(model, tokenizer, folder / "starter-init")
+    stream = TokenStream.of([Corpus("language reference", parts.training)], tokenizer, settings.training.seed)
+    steps = folder / "steps"
+    result = train(
+        model, tokenizer, stream, parts.validation, settings.training, steps, on_event, should_stop=lambda: False
+    )
+    best, _ = load_llama(Checkpoints(steps).best())
+    _save(best, tokenizer, folder / "starter")
     sample = _sample(folder / "starter", settings)
     facts = StarterFacts(
         settings=settings,
@@ -102,16 +124,31 @@ def _write(
         processor=torch.backends.cpu.get_cpu_capability(),
         corpus_hash=text_hash(documents),
         parts=parts,
-        num_parameters=num_parameters(model),
-        num_tokens=len(tokens),
+        num_parameters=num_parameters(settings.model),
+        num_tokens=stream.num_tokens,
         result=result,
         measured={name: _measure(folder / name, parts, context) for name in NAMES},
         sample=sample,
-        copied=longest_shared_run(sample, "\n\n".join(document.text for document in parts.training)),
+        copied=longest_shared_run(sample, "\n\n".join(texts)),
     )
     for name in NAMES:
         (folder / name / "README.md").write_text(model_card(name, facts), encoding="utf-8")
     return facts.measured
+
+
+def _fresh(settings: StarterSettings) -> Decoder:
+    """Fresh weights, rounded to bf16: what is saved is exactly what training begins with."""
+    torch.manual_seed(settings.seed)
+    model = Decoder(settings.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.to(torch.bfloat16))
+    return model
+
+
+def _save(model: Decoder, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    folder.mkdir()
+    save_llama(model, tokenizer, folder, dtype="bf16")
 
 
 def _measure(folder: Path, parts: Split, context: int) -> Measured:

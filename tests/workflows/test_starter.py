@@ -20,9 +20,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, 
 
 from engine.errors import Cancelled, TrainingError
 from engine.training.corpus import Document, flat, language_reference, split, text_hash
-from engine.training.decoder import DecoderShape, num_parameters
+from engine.training.events import StepDone
 from engine.training.held_out import held_out_loss
-from engine.training.pretraining import PretrainingSettings
+from engine.training.settings import ModelSettings
 from engine.training.tokenizer import END_OF_TEXT
 from workflows import starter
 from workflows.starter_checkpoints import NAMES, StarterSettings, make_starters
@@ -39,10 +39,15 @@ FILES = {
     "tokenizer_config.json",
 }
 TINY = StarterSettings(
-    vocabulary_size=300,
-    shape=DecoderShape(width=16, layers=1, heads=2, ffn_width=32, context=32),
-    training=PretrainingSettings(
-        steps=8, batch_size=4, context=32, learning_rate=1e-2, warmup_steps=2, evaluate_every=4, threads=1
+    model=ModelSettings(vocabulary_size=300, width=16, layers=1, heads=2, ffn_width=32, context=32, dropout=0.1),
+    training=replace(
+        StarterSettings().training,
+        steps=8,
+        learning_rate=1e-2,
+        warmup_steps=2,
+        evaluate_every=4,
+        save_every=4,
+        threads=1,
     ),
     held_out_share=0.2,
     prompt="The cat",
@@ -104,7 +109,7 @@ def test_the_bundled_checkpoints_load_and_write_in_a_fresh_python_without_intern
 
 
 def test_both_are_small(models):
-    assert {1_000_000 <= num_parameters(model) <= 2_000_000 for model in models.values()} == {True}
+    assert {1_000_000 <= model.num_parameters() <= 2_000_000 for model in models.values()} == {True}
     files = [path for name in NAMES for path in (BUNDLED / name).iterdir()]
     assert sum(path.stat().st_size for path in files) < 8_000_000
     for name in NAMES:
@@ -127,14 +132,16 @@ def test_both_have_the_same_configuration_and_tokenizer():
         assert (BUNDLED / NAMES[0] / file).read_bytes() == (BUNDLED / NAMES[1] / file).read_bytes()
 
 
-def test_fresh_weights_spread_as_the_configuration_says(models):
+def test_fresh_weights_spread_as_the_card_says(models):
     model = models["starter-init"]
     for name, parameter in model.named_parameters():
         values = parameter.detach().double().numpy().ravel()
         if parameter.ndim == 1:
             assert (values == 1).all(), name
         else:
-            expected = model.config.initializer_range
+            expected = 0.02 if "embed" in name else 0.5 / np.sqrt(parameter.shape[1])
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                expected /= np.sqrt(2 * model.config.num_hidden_layers)
             assert (parameter.abs().amax(dim=1) > 0).all(), name
             assert abs(values.std() / expected - 1) < 0.02, name
             assert abs(values.mean()) < 5 * expected / np.sqrt(values.size), name
@@ -155,7 +162,7 @@ def test_learning_made_held_out_text_much_cheaper(models, tokenizer, reference):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_tells_what_the_checkpoint_does(models, tokenizer, reference, name):
     card = ModelCard.load(BUNDLED / name / "README.md")
-    assert f"{num_parameters(models[name]):,} parameters" in card.text
+    assert f"{models[name].num_parameters():,} parameters" in card.text
     if text_hash(reference) not in card.text:
         pytest.skip("another Python's language reference: its text is not the card's")
     told = {result.metric_type: result.metric_value for result in card.data.eval_results}
@@ -241,11 +248,12 @@ def test_a_stopped_run_leaves_what_was_there_and_nothing_else(tmp_path, document
     (tmp_path / "starter").mkdir()
     (tmp_path / "starter" / "mine.txt").write_text("precious")
 
-    def stop(progress):
-        raise Cancelled("enough")
+    def stop(event):
+        if isinstance(event, StepDone) and event.step == 5:
+            raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        make_starters(tmp_path, TINY, documents, overwrite=True, on_progress=stop)
+        make_starters(tmp_path, TINY, documents, overwrite=True, on_event=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["starter"]
     assert _files(tmp_path) == {"starter/mine.txt": b"precious"}
 
@@ -276,5 +284,6 @@ def test_the_command_makes_both_checkpoints_and_says_how_good_they_are(tmp_path,
     printed = capsys.readouterr().out
     assert "step 4/4" in printed
     assert "tokens/s" in printed
+    assert "step 4  validation" in printed
     assert printed.count("bits per byte") == 2
     assert "| steps | 4 of at most 4" in (tmp_path / "starter" / "README.md").read_text(encoding="utf-8")

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from engine.training.corpus import Document
-from engine.training.decoder import DecoderShape, new_decoder
-from engine.training.held_out import encode
 from engine.training.tokenizer import train_tokenizer
 
 CONTEXT = 16
@@ -26,16 +24,6 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def tokenizer():
     return train_tokenizer([TEXT], 270, CONTEXT)
-
-
-@pytest.fixture
-def model(tokenizer):
-    return new_decoder(DecoderShape(width=16, layers=2, heads=2, ffn_width=32, context=CONTEXT), tokenizer, seed=1)
-
-
-@pytest.fixture(scope="session")
-def tokens(tokenizer):
-    return torch.tensor(encode(tokenizer, TEXT))
 
 
 @pytest.fixture(scope="session")
