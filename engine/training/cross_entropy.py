@@ -18,7 +18,7 @@ class _MeanCrossEntropy(torch.autograd.Function):
     def forward(ctx, hidden, head, targets):
         wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
         counted = targets != IGNORED
-        shares = (counted / counted.sum()).to(wide)[:, None]  # NaN without any, and so is the loss, as torch's
+        shares = (counted.to(wide) / counted.sum())[:, None]  # NaN without any, and so is the loss, as torch's
         wanted = torch.where(counted, targets, 0)[:, None]  # (tokens, 1)
         matrix, weighted = head.to(hidden.dtype), hidden * shares.to(hidden.dtype)
         hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
