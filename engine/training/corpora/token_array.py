@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -32,21 +33,30 @@ def token_array(
     backend = tokenizer.backend_tokenizer.to_str()
     key = hashlib.sha256(f"{text_hash(documents)} {backend}".encode()).hexdigest()
     path = folder / f"tokens-{key[:32]}.npy"
-    if not path.exists():
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                np.save(file, _concatenated(documents, tokenizer))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise TrainingError(
-                f"Tokens cannot be kept in {folder}: {error.strerror or error}.", "Free some space or check the rights."
-            ) from error
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):  # not there yet, or damaged
+        _write(path, _concatenated(documents, tokenizer))
     return np.load(path, mmap_mode="r")
+
+
+def _write(path: Path, tokens: np.ndarray) -> None:
+    """The file appears whole or not at all; several processes may write it at once. Raises: TrainingError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.save(file, tokens)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise TrainingError(
+            f"Tokens cannot be kept in {path.parent}: {error.strerror or error}.",
+            "Free some space or check the rights.",
+        ) from error
 
 
 def _concatenated(documents: Sequence[Document], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
