@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from engine.discovery.signature import FEATURES, MODEL_FEATURES, VERSION
 from engine.errors import StorageError
@@ -132,15 +134,43 @@ def _nearest(
         if among.family != "any":
             families = _condition("family", "family", among.family, family, values)
             conditions.append(f"model IN (SELECT id FROM model WHERE {families})")  # noqa: S608 — words of ours
-    return connection.execute(
-        f"WITH nearest AS (SELECT model, tensor, array_cosine_similarity(standard, $wanted::FLOAT[{len(FEATURES)}]) "  # noqa: S608
-        f"AS similarity FROM {_INDEX} WHERE {' AND '.join(conditions)} AND NOT isnan(similarity) "
-        "ORDER BY similarity DESC, model, tensor LIMIT $count) "
-        "SELECT m.name AS model, m.family, n.tensor, s.layer, s.role, s.stack, n.similarity "
-        f"FROM nearest n JOIN model m ON m.id = n.model JOIN {_TENSORS} s USING (model, tensor) "
-        "ORDER BY n.similarity DESC, m.name, s.position",
+    nearest = connection.execute(
+        # A vector of zeros has no direction: its cosine is NaN, which SQL would call the largest.
+        "SELECT rowid, nullif(array_cosine_similarity("  # noqa: S608 — names of ours
+        f"standard, $wanted::FLOAT[{len(FEATURES)}]), 'nan'::FLOAT) AS similarity FROM {_INDEX} "
+        f"WHERE {' AND '.join(conditions)} ORDER BY similarity DESC NULLS LAST, rowid LIMIT $count",
         values,
+    ).fetchall()
+    return _named(connection, {row: similarity for row, similarity in nearest if similarity is not None})
+
+
+def _named(connection: duckdb.DuckDBPyConnection, similarities: dict[int, float]) -> pd.DataFrame:
+    """What was found, by name, the most similar first.
+
+    Args: similarities: row of the index -> similarity.
+    """
+    # Numbers written into the statement let the scans skip nearly all of both tables, parameters would not.
+    rows = connection.execute(
+        f"SELECT rowid, model, tensor FROM {_INDEX} WHERE rowid IN ({_listed(similarities)})"  # noqa: S608
+    ).fetchall()
+    found = pa.table(
+        {
+            "id": pa.array([model for _, model, _ in rows], pa.int32()),
+            "tensor": pa.array([tensor for _, _, tensor in rows], pa.string()),
+            "similarity": pa.array([similarities[row] for row, _, _ in rows], pa.float32()),
+        }
+    )
+    connection.register("found", found)
+    return connection.execute(
+        "SELECT m.name AS model, m.family, tensor, s.layer, s.role, s.stack, similarity "  # noqa: S608
+        f"FROM found JOIN model m USING (id) JOIN {_TENSORS} s USING (tensor) "
+        f"WHERE s.model = id AND s.model IN ({_listed(model for _, model, _ in rows)}) "
+        "ORDER BY similarity DESC, m.name, s.position"
     ).df()
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(int(number)) for number in numbers) or "NULL"
 
 
 def _condition(column: str, name: str, which: Which, value: object, values: dict) -> str:
