@@ -78,15 +78,19 @@ def _candidates(data: bytes) -> list[str]:
     elif not _is_utf8(data):
         from charset_normalizer import from_bytes
 
-        matches = from_bytes(_sample(data))
-        candidates += [match.encoding for match in sorted(matches, key=_rank)]
+        matches = sorted(from_bytes(_sample(data)), key=_rank)
+        candidates += [encoding for match in matches for encoding in sorted(match.could_be_from_charset, key=_rarity)]
     return candidates
 
 
 def _rank(match: CharsetMatch) -> tuple[bool, int, int, int]:
     """Lower is likelier: measured mess and fit to a language first; where these are equal, what is in wider use."""
-    place = _IN_WIDE_USE.index(match.encoding) if match.encoding in _IN_WIDE_USE else len(_IN_WIDE_USE)
-    return match.encoding.startswith(_RARE), round(match.chaos * 50), -round(match.coherence * 20), place
+    is_rare, place = min(map(_rarity, match.could_be_from_charset))
+    return is_rare, round(match.chaos * 50), -round(match.coherence * 20), place
+
+
+def _rarity(encoding: str) -> tuple[bool, int]:
+    return encoding.startswith(_RARE), (*_IN_WIDE_USE, encoding).index(encoding)
 
 
 def _is_utf8(data: bytes) -> bool:

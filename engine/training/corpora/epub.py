@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -105,9 +106,11 @@ def _xml(data: bytes, name: str):
 
 def _chapter(data: bytes) -> str:
     """The text of an XHTML file: one line a block, a blank line between blocks, white space as a browser shows it."""
-    from bs4 import BeautifulSoup
+    from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 
-    soup = BeautifulSoup(data, "lxml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)  # the HTML parser forgives, and knows no entities
+        soup = BeautifulSoup(data, "lxml")
     body = soup.body or soup
     for element in body.find_all(_LEFT_OUT):
         element.decompose()

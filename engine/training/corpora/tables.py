@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 
@@ -21,6 +23,13 @@ MIN_WORDS = 2.0
 
 _LOOKED_AT = 200
 """Rows by which columns are judged."""
+
+_SEPARATORS = (",", ";", "\t", "|")
+_NOTHING = "\x1f"
+"""Separates nothing in a text: a table of one column, whose commas are its own."""
+
+_EVEN_SHARE = 0.8
+"""Of the first rows must be equally wide. Chosen by us."""
 
 _LETTERS = re.compile(r"[^\W\d_]")
 
@@ -114,14 +123,25 @@ def _csv_rows(text: str, name: str) -> Iterator[list[str]]:
     """Rows that are not empty, whatever separates them."""
     csv.field_size_limit(len(text) + 1)  # a cell may be a whole book; the file itself is bounded
     try:
-        dialect: type[csv.Dialect] | csv.Dialect = csv.Sniffer().sniff(text[:20_000], delimiters=",;\t|")
-    except csv.Error:  # one column, or quotes that it cannot follow: the common dialect
-        dialect = csv.excel
-    dialect.doublequote = True
-    try:
-        yield from (row for row in csv.reader(io.StringIO(text, newline=""), dialect) if any(row))
+        yield from (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)) if any(row))
     except csv.Error as error:
         raise TrainingError(f"{name} is no table: {error}.", "Save it again as comma-separated values.") from error
+
+
+def _separator(text: str) -> str:
+    """What separates the columns: what makes nearly all of the first rows equally wide, and them widest.
+
+    csv.Sniffer takes quoted commas for separators.
+    """
+    best, most = _SEPARATORS[0], (0.0, 1)
+    for separator in _SEPARATORS:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        widths = Counter(len(row) for row in itertools.islice(lines, _LOOKED_AT) if row)
+        width, count = max(widths.items(), key=lambda pair: pair[1], default=(1, 0))
+        share = count / max(widths.total(), 1)
+        if width > 1 and share >= _EVEN_SHARE and (share, width) > most:
+            best, most = separator, (share, width)
+    return best if most[1] > 1 else _NOTHING
 
 
 def _is_header(rows: list[list[str]]) -> bool:
