@@ -97,7 +97,8 @@ class _Band:
         """Place -> number, at the band's foot, middle and top."""
         low, high = self._range
         shares = (0.0, 0.5, 1.0) if len(self.rows) else ()
-        return {self.floor + share * BAND_HEIGHT: f"{low + share * (high - low):.3g}" for share in shares}
+        digits = max(0, 1 - math.floor(math.log10(high - low)))  # so many that the three differ
+        return {self.floor + share * BAND_HEIGHT: f"{low + share * (high - low):.{digits}f}" for share in shares}
 
     def layers(self, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         """The line (faint, and smooth over it; with points where there are few), and the title."""
@@ -137,7 +138,9 @@ def part_lines(history: pd.DataFrame, titles: Mapping[str, str], *, height: int 
         .encode(
             x=steps_axis(),
             y=alt.Y("smooth:Q", title="mean of the samples", scale=alt.Scale(zero=False), axis=alt.Axis(format="~g")),
-            color=alt.Color("part:N", scale=alt.Scale(domain=shown), legend=alt.Legend(orient="top", title=None)),
+            color=alt.Color(
+                "part:N", scale=alt.Scale(domain=shown), legend=alt.Legend(orient="top", title=None, columns=3)
+            ),
             tooltip=["part:N", alt.Tooltip("step:Q", title="step"), alt.Tooltip("smooth:Q", format=".4f")],
         )
         .properties(height=height)

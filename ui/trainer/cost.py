@@ -62,10 +62,14 @@ def cost_panel(request: TrainingRequest) -> None:
     text_bytes = corpora_bytes(store(), request)
     text_tokens = None if text_bytes is None else int(text_bytes / bytes_a_token(shape.vocabulary_size))
     memory, disk = memory_bytes(shape, request), disk_bytes(shape, request, text_tokens or 0)
-    with st.container(horizontal=True, gap="medium"):
-        st.metric("parameters", count_text(num_parameters(shape)), width="content")
-        st.metric("memory", bytes_text(memory), width="content", help="At its peak, the program included.")
-        st.metric("disk", bytes_text(disk), width="content", help="With all checkpoints that are kept at once.")
+    shown = (
+        ("parameters", count_text(num_parameters(shape)), None),
+        ("memory", bytes_text(memory), "At its peak, the program included."),
+        ("disk", bytes_text(disk), "With all checkpoints that are kept at once."),
+    )
+    for column, (label, value, words) in zip(st.columns(3, gap="xsmall"), shown, strict=True):
+        with column:
+            st.metric(label, value, help=words)
     _room(memory, free_memory(store(), request), disk, here)
     if request.training is not None:
         tokens = request.training.steps * request.training.batch_size * shape.context
@@ -84,7 +88,7 @@ def _reading(tokens: int, parameters: int, text_tokens: int | None, held_out_sha
     """How much text that is: for the size of the model, and for the text there is."""
     per_parameter = tokens / parameters
     words = f"It reads **{count_text(tokens)} tokens**: {per_parameter:,.2g} for each parameter"
-    st.caption(f"{words} ({USUAL_TOKENS_A_PARAMETER} make the most of a model's size).")
+    st.caption(f"{words} (about {USUAL_TOKENS_A_PARAMETER} make the most of its size).")
     if not text_tokens:
         return
     passes = tokens / max(text_tokens * (1 - 2 * held_out_share), 1)

@@ -9,6 +9,9 @@ import streamlit as st
 RUNS, NEW = "Runs", "New model"
 """The looks where no run is chosen."""
 
+PROGRESS = "Progress"
+"""The first look at a run."""
+
 _LOOK, _RUN = "look", "run"
 
 
@@ -36,7 +39,7 @@ def look_switch(looks: Sequence[str]) -> str:
 
 def open_run(run_id: str) -> None:
     """From a callback: show this run, from its first look."""
-    st.session_state.pop(_LOOK, None)
+    st.session_state[_LOOK] = PROGRESS
     st.query_params[_RUN] = run_id
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.errors import WeightscopeError
 from engine.training.presets import PRESETS, Preset
-from engine.training.rewards import PARTS
+from engine.training.rewards import PARTS, RewardPart
 from engine.training.settings import ModelSettings, SelfPlaySettings, TrainingSettings
 from storage.records import Location
 from ui.job_panel import jobs
@@ -24,8 +24,19 @@ from workflows import training
 from workflows.library import locations
 from workflows.training_request import TrainingRequest
 
+_UPLOADED = "uploaded_base"
 FRESH, GO_ON = "from scratch", "from a model that has learnt"
 HELD_OUT_SHARE = TrainingRequest("x").held_out_share
+
+PART_WORDS = {
+    "coherence": "Surprises the model it began as about as much as real text does: neither dull nor wild.",
+    "diversity": "Different pairs and triples of tokens, within a text and from one text to the next.",
+    "length": "Fills at least half of the room it has.",
+    "naturalness": "Tokens follow each other as they do in the text it learnt from.",
+    "repetition": "Does not say the same again and again, nor run in circles.",
+    "vocabulary": "Draws on as many different tokens as real text of that length.",
+}
+"""What each part of the reward asks for, as a person would say it; the exact rule is in the part's own words."""
 
 
 @st.fragment
@@ -100,6 +111,8 @@ def _beginning() -> str:
     if begin != GO_ON:
         return ""
     able = [known.name for known in locations(store()) if is_continuable(known)]
+    if _UPLOADED in st.session_state:
+        st.session_state["base"] = st.session_state.pop(_UPLOADED)
     with st.container(border=True):
         if able:
             if st.session_state.get("base", able[0]) not in able:
@@ -111,7 +124,7 @@ def _beginning() -> str:
         with st.popover("Upload one", icon=":material/upload:"):
             added = upload_model()
         if added:
-            st.session_state["new_base"] = added
+            st.session_state[_UPLOADED] = added
             st.rerun(scope="fragment")
     return base
 
@@ -200,14 +213,26 @@ def _self_play(*, is_needed: bool) -> SelfPlaySettings | None:
     for first in range(0, len(PARTS), 3):
         for column, part in zip(st.columns(3, gap="medium"), list(PARTS.values())[first : first + 3], strict=False):
             with column:
-                weight = st.slider(
-                    part.title, 0.0, 3.0, usual.get(part.name, 0.0), 0.1, key=f"reward_{part.name}", bind="query-params"
-                )
-                st.caption(escape_markdown(part.description.splitlines()[0]))
-                weights.append((part.name, float(weight)))
+                weights.append((part.name, _weight(part, usual.get(part.name, 0.0))))
     with st.expander("How it plays", icon=":material/sports_esports:", key="playing"):
         chosen = controls(SELF_PLAY, defaults, "play_")
     return replace(defaults, weights=tuple(weights), **chosen)
+
+
+def _weight(part: RewardPart, usual: float) -> float:
+    """The slider of one part, with what it asks for."""
+    weight = st.slider(
+        part.title,
+        0.0,
+        3.0,
+        usual,
+        0.1,
+        key=f"reward_{part.name}",
+        bind="query-params",
+        help=escape_markdown(part.description),
+    )
+    st.caption(PART_WORDS.get(part.name) or escape_markdown(part.description.splitlines()[0]))
+    return float(weight)
 
 
 def _ending(request: TrainingRequest) -> None:

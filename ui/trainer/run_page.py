@@ -13,7 +13,7 @@ from ui.job_panel import jobs
 from ui.page import escape_markdown, show_error, show_late_error, store, user_errors
 from ui.trainer.checkpoints_view import checkpoints_look
 from ui.trainer.facts import facts_look
-from ui.trainer.looks import look_switch, show_overview
+from ui.trainer.looks import PROGRESS, look_switch, show_overview
 from ui.trainer.progress_view import progress_look
 from ui.trainer.samples_view import samples_look
 from ui.trainer.self_play_view import self_play_look
@@ -29,7 +29,7 @@ POLL_S = 1.0
 """How often the head of a working run is drawn anew, in seconds."""
 
 LOOKS: dict[str, Callable[[TrainingRun], None]] = {
-    "Progress": progress_look,
+    PROGRESS: progress_look,
     "Weights": weights_look,
     "Samples": samples_look,
     "Self-play": self_play_look,

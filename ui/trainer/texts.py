@@ -136,10 +136,12 @@ def _row(place: int, label: str, known: dict[str, str], *, is_alone: bool) -> tu
     """One chosen text: its name, what is known of it, its weight."""
     words, size = _words(label, known)
     weight = 1.0
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/description: **{escape_markdown(label)}**", width="content")
-        st.caption(escape_markdown(words), width="stretch")
-        if not is_alone:
+    name_column, weight_column = (st.container(), None) if is_alone else st.columns([4, 1], vertical_alignment="center")
+    with name_column, st.container(gap="xxsmall"):
+        st.markdown(f":material/description: **{escape_markdown(label)}**")
+        st.caption(escape_markdown(words))
+    if weight_column is not None:
+        with weight_column:
             weight = st.number_input(
                 "Weight",
                 0.01,
@@ -148,7 +150,6 @@ def _row(place: int, label: str, known: dict[str, str], *, is_alone: bool) -> tu
                 0.5,
                 key=f"weight_{place + 1}",
                 bind="query-params",
-                width=140,
                 help="How often a token of it is drawn, relative to one of a text of weight 1.",
             )
     return choice_of(label, float(weight), known), size
