@@ -6,7 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+
+from engine.discovery.coding_gain import CodingGain
+from engine.discovery.sharing_dividend import Dividend
+from engine.discovery.verdict import PairDividend
 
 
 class PatternStaging:
@@ -55,3 +60,19 @@ class PatternStaging:
     def clear(self) -> None:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def pair_part(pair: PairDividend) -> dict:
+    """A pair as `PatternStaging.keep` takes it."""
+    return {
+        "is_related": pair.is_related,
+        "dividend": asdict(pair.dividend),
+        "coding": asdict(pair.coding) if pair.coding else None,
+    }
+
+
+def pair_of(first: int, second: int, kept: dict) -> PairDividend:
+    """The pair of those models that was kept."""
+    found = kept["dividend"] | {"nulls": tuple(kept["dividend"]["nulls"])}
+    coding = CodingGain(**kept["coding"]) if kept["coding"] else None
+    return PairDividend(first, second, kept["is_related"], Dividend(**found), coding)

@@ -16,23 +16,26 @@ import engine.sources
 from engine.compare.lineage import lineage
 from engine.compare.matching import match_tensors
 from engine.discovery import shared_patterns, sharing_dividend
-from engine.discovery.coding_gain import CodingGain, coding_gain
+from engine.discovery.activations import NUM_STARTS, compared, passage_vectors, passages
+from engine.discovery.cka import Cka
+from engine.discovery.coding_gain import coding_gain
 from engine.discovery.nulls import DEFAULT_NULL, NULLS
 from engine.discovery.power import power
 from engine.discovery.shared_patterns import PatternTest, count_tests, pattern_test
-from engine.discovery.sharing_dividend import SHARED_BITS, Dividend, dividend, group_dividend
+from engine.discovery.sharing_dividend import SHARED_BITS, dividend, group_dividend
 from engine.discovery.signature.registry import VERSION as SIGNATURE_VERSION
 from engine.discovery.subspace import SIBLINGS, Subspace, common_matrices, lineages_of, subspace, tensor_products
 from engine.discovery.verdict import PairDividend, verdict
-from engine.errors import JobError, SourceError
+from engine.errors import JobError, RunnerError, SourceError
 from engine.naming import family
 from engine.sources.base import Source
+from engine.training.corpora.bundled import bundled
 from storage.findings import PatternModel, PatternRecord, PatternSummary
 from storage.store import Store
 from workflows.extract import ExtractOutcome, ExtractSettings, extract
 from workflows.locations import location
 from workflows.pattern_features import measurable, measured
-from workflows.pattern_staging import PatternStaging
+from workflows.pattern_staging import PatternStaging, pair_of, pair_part
 from workflows.reports import Meter, Report
 from workflows.runs import RunFolder
 
@@ -134,7 +137,7 @@ def patterns(
             work.check_unchanged()
         Meter(report, "storing")
         elapsed_s = time.monotonic() - begin_s
-        stored = store.pattern_test(store.save_pattern_test(_timed(record, elapsed_s)))
+        stored = store.pattern_test(store.save_pattern_test(replace(record, elapsed_s=elapsed_s)))
         num_resumed = staging.num_resumed
         staging.clear()
     return _outcome(stored, was_stored, num_resumed, time.monotonic() - begin_s)
@@ -161,7 +164,8 @@ class _Work:
         """All of it, in order: pairs say who is related, and everything else counts relatives once."""
         pairs = self._pairs()
         lineages = self._lineages(pairs)
-        pairs = [_judged(pair, lineages) for pair in pairs]
+        likeness = self._cka() if self._settings.with_cka else {}
+        pairs = [_judged(pair, lineages, likeness.get((pair.first, pair.second))) for pair in pairs]
         test, num_tests = self._features(lineages)
         expected = power(len(set(lineages)), num_tests)
         common = self._subspace(lineages)
@@ -196,10 +200,10 @@ class _Work:
             kept = self._staging.take("pair", *hashes)
             if kept is None:
                 pair = self._pair(first, second, meter)
-                self._staging.keep(_plain(pair), "pair", *hashes)
+                self._staging.keep(pair_part(pair), "pair", *hashes)
                 meter.advance(1, names)
             else:
-                pair = _restored(first, second, kept)
+                pair = pair_of(first, second, kept)
                 meter.skip(1)
             if pair.dividend.num_weights:
                 found.append(pair)
@@ -237,6 +241,25 @@ class _Work:
         found = pattern_test(models, lineages, testing.say)
         return found, len(found.effects) or count_tests(models)
 
+    def _cka(self) -> dict[tuple[int, int], Cka]:
+        """How alike the models compute that can be run, on passages of the bundled book; the others are left out."""
+        texts = passages("\n\n".join(document.text for document in bundled()["weigh-house"].documents()))
+        meter = Meter(self._report, "running models", len(self._sources), "model")
+        vectors, starts, kept = [], [], []
+        for number, source in enumerate(self._sources):
+            try:
+                own = passage_vectors(source, texts, None, meter.say)
+                others = [passage_vectors(source, texts, number * 1000 + s, meter.say) for s in range(NUM_STARTS)]
+            except RunnerError as error:
+                self._report.log(str(error))
+            else:
+                vectors.append(own)
+                starts.append(others)
+                kept.append(number)
+            meter.advance(1, self._names[number])
+        every = itertools.combinations(range(len(kept)), 2)
+        return {(kept[i], kept[j]): compared(vectors, starts, i, j) for i, j in every}
+
     def _subspace(self, lineages: Sequence[int]) -> Subspace | None:
         """Of the largest group of models with equal shapes, if there are at least three; else None."""
         shapes: dict[str, list[int]] = {}
@@ -262,28 +285,9 @@ _KIN = frozenset({"same weights", "derived", "same seed"})
 """Verdicts of a lineage test that mean a common origin."""
 
 
-def _judged(pair: PairDividend, lineages: Sequence[int]) -> PairDividend:
+def _judged(pair: PairDividend, lineages: Sequence[int], likeness: Cka | None) -> PairDividend:
     """A pair is related if a chain of relatives joins its models."""
-    is_related = lineages[pair.first] == lineages[pair.second]
-    return PairDividend(pair.first, pair.second, is_related, pair.dividend, pair.coding, pair.cka)
-
-
-def _plain(pair: PairDividend) -> dict:
-    return {
-        "is_related": pair.is_related,
-        "dividend": asdict(pair.dividend),
-        "coding": asdict(pair.coding) if pair.coding else None,
-    }
-
-
-def _restored(first: int, second: int, kept: dict) -> PairDividend:
-    found = kept["dividend"] | {"nulls": tuple(kept["dividend"]["nulls"])}
-    coding = CodingGain(**kept["coding"]) if kept["coding"] else None
-    return PairDividend(first, second, kept["is_related"], Dividend(**found), coding)
-
-
-def _timed(record: PatternRecord, elapsed_s: float) -> PatternRecord:
-    return replace(record, elapsed_s=elapsed_s)
+    return replace(pair, is_related=lineages[pair.first] == lineages[pair.second], cka=likeness)
 
 
 def _outcome(stored: PatternSummary, was_stored: bool, num_resumed: int, elapsed_s: float) -> PatternOutcome:
