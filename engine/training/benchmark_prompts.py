@@ -97,6 +97,9 @@ def pieces(documents: Sequence[Document]) -> list[Document]:
 class Benchmark:
     """Takes looks: the same prompts, the same random numbers and the same held-out text each time.
 
+    Its rewards compare with each other, not quite with those of the rounds between: held-out prompts are other text,
+    and `diversity` compares SAMPLES texts instead of a whole group.
+
     Args: rules: of the rounds. seed: of the texts written.
     Raises: TrainingError if there is no held-out text.
     """

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from engine.training.determinism import derived_seed
 from engine.training.generation import Written, generate
 from engine.training.model import Decoder
 from engine.training.policy_gradient import Rollout, log_probs_in_parts, rollout
 from engine.training.rewards import Sample, Standards, score, total
+
+ROWS_AT_ONCE = 256
+"""Texts whose keys and values are in memory at once. Chosen by us: more are hardly written faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,7 @@ def play_round(model: Decoder, rules: Rules, prompts: Sequence[Sequence[int]], g
 
     Nothing is dropped out: the model is sampled, and later scored, as it is. Its mode is left alone.
     """
-    written = generate(
-        model,
-        prompts,
-        rules.new_tokens,
-        temperature=rules.temperature,
-        samples=group,
-        seed=seed,
-        stop=rules.stop,
-    )
+    written = _written(model, rules, prompts, group, seed)
     rows = [prompt for prompt in prompts for _ in range(group)]
     samples = rollout(rows, [each.tokens for each in written], str(rules.reference.head.device))
     reference_log_probs, _ = log_probs_in_parts(rules.reference, samples, rules.temperature)
@@ -87,6 +83,24 @@ def play_round(model: Decoder, rules: Rules, prompts: Sequence[Sequence[int]], g
     groups = [score(texts[start : start + group], rules.standards) for start in range(0, len(texts), group)]
     scores = {name: np.stack([each[name] for each in groups]) for name in groups[0]}
     return Round(written, samples, reference_log_probs, scores, total(scores, rules.weights))
+
+
+def _written(model: Decoder, rules: Rules, prompts: Sequence[Sequence[int]], group: int, seed: int) -> list[Written]:
+    """Prompts × group texts, about ROWS_AT_ONCE at a time; each has random numbers of its own."""
+    count, written = max(ROWS_AT_ONCE // group, 1), []
+    for start in range(0, len(prompts), count):
+        some = prompts[start : start + count]
+        numbers = range(start * group, (start + len(some)) * group)
+        written += generate(
+            model,
+            some,
+            rules.new_tokens,
+            temperature=rules.temperature,
+            samples=group,
+            seed=[derived_seed(seed, number) for number in numbers],
+            stop=rules.stop,
+        )
+    return written
 
 
 def _sample(written: Written, log_probs: np.ndarray) -> Sample:

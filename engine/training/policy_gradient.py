@@ -128,6 +128,9 @@ def policy_loss(
 def kl_estimate(log_probs: torch.Tensor, reference_log_probs: torch.Tensor) -> torch.Tensor:
     """r − 1 − ln r with r = reference / π, for tokens drawn from π: its mean is KL(π ‖ reference), and it is never < 0.
 
+    Far from the reference, where r is nearly 0 but for tokens too rare to be drawn, the mean of a batch is some 1 nat
+    too low; it is then still far above any target.
+
     Returns: nats, in the shape of the arguments; +∞ where the reference is so much likelier that r overflows.
     Source: Schulman 2020, "Approximating KL divergence" (k3).
     """

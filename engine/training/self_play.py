@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ from engine.runners.devices import chosen_device
 from engine.training.advantage import ADVANTAGES
 from engine.training.benchmark_prompts import SAMPLES, Benchmark
 from engine.training.checkpoints import Checkpoints, TrainingState, read_state
-from engine.training.continuation import check_same
 from engine.training.corpus import Document
 from engine.training.determinism import derived_seed, reproducible
 from engine.training.events import Evaluated, Judged, Noticed, OnEvent, Sampled, Saved, StepDone
@@ -31,7 +29,8 @@ from engine.training.policy_gradient import kl_estimate, next_kl_coefficient, po
 from engine.training.rewards import check_weights
 from engine.training.settings import SelfPlaySettings
 from engine.training.standards import measure_standards
-from engine.training.verdict import Judgement, Look, Verdict, judge, look_from
+from engine.training.standing import Standing
+from engine.training.verdict import Look, Verdict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -143,17 +142,14 @@ class _SelfPlay:
         self.settings, self.rules = settings, rules
         self.optimizer = adamw(list(model.parameters()), settings.learning_rate, weight_decay=0.0)
         self.identity = identity(tokenizer, stream, settings, rules.reference)
-        self.iteration, self.kl_coefficient = 0, settings.kl_coefficient
-        self.looks: list[Look] = []  # the first, and the one with the highest reward if that is another
-        self.verdict: Verdict = "unchanged"
-        self.best_step, self.best_reward, self.best_bits_per_byte = 0, -math.inf, math.inf
+        self.standing = Standing(settings.kl_coefficient)
 
     def begin(self) -> None:
         """Take up the latest checkpoint, or look at the model as it is and write the first."""
         steps = self.checkpoints.steps()
         if steps:
             self._take_up(steps[-1])
-            self.on_event(Noticed(self.iteration, f"Going on after iteration {self.iteration}."))
+            self.on_event(Noticed(steps[-1], f"Going on after iteration {steps[-1]}."))
             return
         look, played = self.benchmark.look(self.model, 0)
         if not look.is_finite:
@@ -161,19 +157,19 @@ class _SelfPlay:
                 "The model's predictions are no numbers before the first iteration.",
                 "Start from a checkpoint that predicts text.",
             )
-        self.looks = [look]
-        self._set_best(look)
+        self.standing.begin(look)
         self._report(look, played)
         self._save(look)
 
     def run(self, should_stop: Callable[[], bool]) -> SelfPlayResult:
         """Play until there is a reason to end."""
-        self.pace = Pace(self.settings.iterations - self.iteration)
-        while self.iteration < self.settings.iterations:
+        standing = self.standing
+        self.pace = Pace(self.settings.iterations - standing.iteration)
+        while standing.iteration < self.settings.iterations:
             if should_stop():
-                if self.iteration not in self.checkpoints.steps():
+                if standing.iteration not in self.checkpoints.steps():
                     self._save(None)
-                return self._result("stopped", f"Stopped after iteration {self.iteration}; it can be resumed.")
+                return self._result("stopped", f"Stopped after iteration {standing.iteration}; it can be resumed.")
             problem = self._advance()
             if problem:
                 return self._unstable(problem)
@@ -181,19 +177,19 @@ class _SelfPlay:
 
     def _advance(self) -> str:
         """One update and what is due after it. Returns: why self-play must end, or ""."""
-        settings, iteration, before_s = self.settings, self.iteration + 1, time.perf_counter()
+        settings, standing, before_s = self.settings, self.standing, time.perf_counter()
+        iteration, coefficient = standing.iteration + 1, standing.kl_coefficient
         ids, _ = self.stream.batch(iteration - 1, settings.prompts, settings.prompt_tokens)
         seed = derived_seed(settings.seed, "round", iteration)
         played = play_round(self.model, self.rules, ids.tolist(), settings.group, seed)
-        advantages = ADVANTAGES[settings.advantage](played.rewards)
-        kl, entropy, norm = self._gradients(played, advantages)
+        kl, entropy, norm = self._gradients(played, ADVANTAGES[settings.advantage](played.rewards))
         for name, value in (("KL divergence", kl), ("entropy", entropy), ("length of the gradient", norm)):
             if not math.isfinite(value):
                 return f"The {name} of iteration {iteration} is {value}."
         self.optimizer.step()
         self.optimizer.zero_grad()
-        coefficient, self.iteration = self.kl_coefficient, iteration
-        self.kl_coefficient = next_kl_coefficient(coefficient, kl, settings.kl_target, settings.kl_coefficient)
+        standing.iteration = iteration
+        standing.kl_coefficient = next_kl_coefficient(coefficient, kl, settings.kl_target, settings.kl_coefficient)
         self.pace.updated(played.samples.num_written, time.perf_counter() - before_s)
         metrics = {"kl": kl, "kl_coefficient": coefficient, "entropy": entropy, **played.metrics}
         return self._look_around(metrics, played.samples.num_written, norm)
@@ -211,7 +207,7 @@ class _SelfPlay:
         for part, place in samples.parts():
             reference_log_probs = played.reference_log_probs[place]
             log_probs, entropies = written_log_probs(self.model, part, settings.temperature)
-            loss = policy_loss(log_probs, by_token[place], reference_log_probs, self.kl_coefficient)
+            loss = policy_loss(log_probs, by_token[place], reference_log_probs, self.standing.kl_coefficient)
             (loss / room).backward()
             kl += float(kl_estimate(log_probs.detach(), reference_log_probs).double().sum())
             entropy += float(entropies.double().sum())
@@ -220,40 +216,26 @@ class _SelfPlay:
 
     def _look_around(self, metrics: dict[str, float], num_tokens: int, norm: float) -> str:
         """Look, judge and save where it is due, and report. Returns: why self-play must end, or ""."""
-        settings, iteration = self.settings, self.iteration
-        is_last = iteration == settings.iterations
+        settings, standing = self.settings, self.standing
+        iteration, is_last = standing.iteration, standing.iteration == settings.iterations
         if iteration % settings.evaluate_every and not is_last:
             self.on_event(self._step_done(metrics, num_tokens, norm))
             look = None
         else:
             look, played = self.benchmark.look(self.model, iteration)
-            judgement = self._judged(look)
+            judgement = standing.judged(look)
             self.on_event(self._step_done(metrics | look.metrics if look.is_finite else metrics, num_tokens, norm))
             if look.is_finite:
                 self._report(look, played)
             self.on_event(Judged(iteration, judgement.verdict, judgement.reason))
             if judgement.must_stop:
                 return judgement.reason
-        if iteration % settings.save_every == 0 or is_last or self.best_step == iteration:
+        if iteration % settings.save_every == 0 or is_last or standing.is_best:
             self._save(look)
         return ""
 
-    def _judged(self, look: Look) -> Judgement:
-        """The verdict on a look, which joins the history; a new best is remembered."""
-        judgement = judge([*self.looks, look])
-        self.verdict = judgement.verdict
-        if judgement.verdict == "improved" and look.reward > self.best_reward:
-            self._set_best(look)
-        if look.is_finite:
-            self.looks = [self.looks[0], max([*self.looks[1:], look], key=lambda each: each.reward)]
-        return judgement
-
-    def _set_best(self, look: Look) -> None:
-        self.best_step, self.best_reward = look.iteration, look.reward
-        self.best_bits_per_byte = look.bits_per_byte
-
     def _report(self, look: Look, played: Round) -> None:
-        price, is_best = look.held_out, self.best_step == look.iteration
+        price, is_best = look.held_out, self.standing.is_best
         self.on_event(Evaluated(look.iteration, price.loss, price.perplexity, price.bits_per_byte, is_best))
         for prompt, written in zip(self.benchmark.prompts[:SHOWN], played.written[::SAMPLES], strict=False):
             texts = (self.tokenizer.decode(ids, skip_special_tokens=True) for ids in (prompt.prompt, written.tokens))
@@ -261,7 +243,7 @@ class _SelfPlay:
 
     def _step_done(self, metrics: dict[str, float], num_tokens: int, norm: float) -> StepDone:
         return StepDone(
-            step=self.iteration,
+            step=self.standing.iteration,
             steps=self.settings.iterations,
             loss=math.nan,
             tokens=num_tokens,
@@ -274,72 +256,47 @@ class _SelfPlay:
         )
 
     def _save(self, look: Look | None) -> None:
-        """Write a checkpoint; only one that was looked at and is the best so far can be named the best."""
-        is_best = self.best_step == self.iteration
+        """Write a checkpoint; one that is not the best so far can never be named the best."""
+        standing = self.standing
         folder = self.checkpoints.save(
-            self.iteration,
+            standing.iteration,
             self.model,
             self.tokenizer,
-            TrainingState(optimizer_tensors(self.model, [self.optimizer]), self._facts()),
+            TrainingState(optimizer_tensors(self.model, [self.optimizer]), standing.facts(self.identity)),
             math.nan if look is None else look.bits_per_byte,
-            score=-self.best_reward if is_best else math.nan,
+            score=-standing.best_reward if standing.is_best else math.nan,
         )
-        self.on_event(Saved(self.iteration, folder, is_best))
-
-    def _facts(self) -> dict:
-        return {
-            "iteration": self.iteration,
-            "kl_coefficient": self.kl_coefficient,
-            "best": {
-                "step": self.best_step,
-                "reward": self.best_reward,
-                "bits_per_byte": self.best_bits_per_byte,
-            },
-            "verdict": self.verdict,
-            "looks": [dataclasses.asdict(look) for look in self.looks],
-            "self-play": self.identity,
-        }
+        self.on_event(Saved(standing.iteration, folder, standing.is_best))
 
     def _take_up(self, iteration: int) -> None:
         folder = self.checkpoints.path(iteration)
         state = read_state(folder)
-        facts = state.facts
-        try:
-            check_same(folder, facts["self-play"], self.identity)
-            self.iteration, self.kl_coefficient = facts["iteration"], facts["kl_coefficient"]
-            self.looks = [look_from(each) for each in facts["looks"]]
-            self.verdict, best = facts["verdict"], facts["best"]
-            self.best_step, self.best_reward = best["step"], best["reward"]
-            self.best_bits_per_byte = best["bits_per_byte"]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise TrainingError(
-                f"{folder} was not written by self-play: {error!r} is missing.",
-                "Let the model play in another folder.",
-            ) from error
+        self.standing = Standing.from_facts(folder, state.facts, self.identity)
         loaded, _ = load_llama(folder)
         self.model.load_state_dict(loaded.state_dict())
         restore_optimizers(self.model, [self.optimizer], state.tensors)
 
     def _unstable(self, problem: str) -> SelfPlayResult:
         """Back to the best checkpoint: what was written last may be damaged already."""
-        iteration = self.iteration
-        self._take_up(self.best_step)
+        iteration, best_step = self.standing.iteration, self.standing.best_step
+        self._take_up(best_step)
         reason = (
-            f"{problem} Self-play ended after iteration {iteration}; the weights are those of iteration "
-            f"{self.best_step}. Lower the learning rate, or raise the KL coefficient."
+            f"{problem} Self-play ended after iteration {iteration}; the weights are those of iteration {best_step}. "
+            f"Lower the learning rate, or raise the KL coefficient."
         )
-        self.verdict = "unstable"
+        self.standing.verdict = "unstable"
         self.on_event(Noticed(iteration, reason))
         return self._result("unstable", reason)
 
     def _result(self, ending: Ending, reason: str) -> SelfPlayResult:
+        standing = self.standing
         return SelfPlayResult(
-            ending,
-            reason,
-            self.iteration,
-            self.best_step,
-            self.best_reward,
-            self.best_bits_per_byte,
-            self.verdict,
-            self.pace.elapsed_s,
+            ending=ending,
+            reason=reason,
+            step=standing.iteration,
+            best_step=standing.best_step,
+            best_reward=standing.best_reward,
+            best_bits_per_byte=standing.best_bits_per_byte,
+            verdict=standing.verdict,
+            elapsed_s=self.pace.elapsed_s,
         )

@@ -16,6 +16,7 @@ from engine.training.benchmark_prompts import Benchmark, benchmark_prompts, piec
 from engine.training.checkpoints import Checkpoints, TrainingState, read_state
 from engine.training.corpora.token_stream import TokenStream
 from engine.training.corpus import Corpus, Document
+from engine.training.determinism import derived_seed
 from engine.training.events import Evaluated, Judged, Noticed, Sampled, Saved, StepDone
 from engine.training.generation import generate
 from engine.training.held_out import encode
@@ -128,18 +129,18 @@ def after(count):
 
 
 def test_a_simple_reward_rises_and_is_called_hacked_where_nothing_holds_the_model(run, tmp_path):
-    """Only a rich vocabulary pays and there is no leash: the model ends in word salad, and the verdict says so."""
+    """Only diversity pays and there is no leash: the model ends in word salad, and the verdict says so."""
     result, events, _ = run(
-        iterations=20,
-        weights=(("vocabulary", 1.0),),
+        iterations=30,
+        weights=(("diversity", 1.0),),
         kl_coefficient=0.0,
-        learning_rate=3e-3,
+        learning_rate=5e-3,
         prompts=4,
         group=8,
         evaluate_every=10,
     )
     rewards = [event.metrics["reward"] for event in of(events, StepDone)]
-    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.1
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.2
     last = of(events, Judged)[-1]
     assert last.verdict == result.verdict == "hacked"
     assert "held-out text costs" in last.reason
@@ -150,7 +151,7 @@ def test_a_simple_reward_rises_and_is_called_hacked_where_nothing_holds_the_mode
 
 def test_the_leash_holds_the_model_near_its_reference(run):
     loose, tight = (
-        of(run(folder, weights=(("vocabulary", 1.0),), iterations=12, learning_rate=5e-3, **leash)[1], StepDone)
+        of(run(folder, weights=(("diversity", 1.0),), iterations=15, learning_rate=5e-3, **leash)[1], StepDone)
         for folder, leash in (("loose", {"kl_coefficient": 0.0}), ("tight", {"kl_coefficient": 2.0, "kl_target": 0.0}))
     )
     assert tight[-1].metrics["kl"] < loose[-1].metrics["kl"] / 3
@@ -198,7 +199,7 @@ def test_checkpoints_are_ordinary_models(run, tmp_path):
     folder = of(events, Saved)[-1].folder
     loaded, _ = load_llama(folder)
     torch.testing.assert_close(weights_of(loaded), weights_of(model), atol=0, rtol=0)
-    assert read_state(folder).facts["iteration"] == 4
+    assert read_state(folder).facts["standing"]["iteration"] == 4
 
 
 def test_more_iterations_may_be_asked_for_later(run):
@@ -339,7 +340,8 @@ def test_a_round_rewards_the_tokens_that_were_drawn_without_the_end_of_text(lear
     *prompt, stop = encode(tokenizer, "the cat sat on.")
     prompts = [prompt, prompt[:2]]
     played = play_round(learnt, dataclasses.replace(rules, stop=stop), prompts, 6, seed=3)
-    written = generate(learnt, prompts, 16, samples=6, seed=3, stop=stop)
+    seeds = [derived_seed(3, number) for number in range(12)]
+    written = generate(learnt, prompts, 16, samples=6, seed=seeds, stop=stop)
     assert [each.tokens for each in played.written] == [each.tokens for each in written]
     assert played.rewards.shape == played.scores["length"].shape == (2, 6)
     place = 0
@@ -353,6 +355,14 @@ def test_a_round_rewards_the_tokens_that_were_drawn_without_the_end_of_text(lear
         place += len(text.tokens)
     assert place == len(played.reference_log_probs)
     assert 0 < played.metrics["finished_share"] < 1
+
+
+def test_few_texts_at_a_time_are_the_same_texts(learnt, rules, monkeypatch):
+    whole = play_round(learnt, rules, [[5, 6], [7, 8], [9, 4]], 2, seed=1)
+    monkeypatch.setattr("engine.training.play_round.ROWS_AT_ONCE", 3)
+    parts = play_round(learnt, rules, [[5, 6], [7, 8], [9, 4]], 2, seed=1)
+    assert [each.tokens for each in parts.written] == [each.tokens for each in whole.written]
+    np.testing.assert_allclose(parts.rewards, whole.rewards)
 
 
 def test_real_text_meets_the_standards_and_noise_does_not(learnt, rules, stream, tokenizer):
