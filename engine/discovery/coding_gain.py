@@ -29,6 +29,9 @@ NUM_KNOTS, KNOT_BITS, NUMBER_BITS = 33, 16, 32
 """A distribution is told at so many knots by two numbers of so many bits, every other number by 32; chosen by us."""
 
 
+ALONE = 0.004
+"""Share of a symbol from which the gap before it is worth telling; chosen by us."""
+
 SAMPLE = 20_000
 """Weights of a matrix from which its entropy is predicted: to about 0.01 bits."""
 
@@ -133,15 +136,21 @@ def written(values: np.ndarray, step: float) -> Written:
 def distribution(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(knots, share of the symbols up to each): what is told of a distribution.
 
-    The knots are the smallest symbol, the largest, and quantiles between them, closer in the tails; at most NUM_KNOTS.
+    The knots are the smallest symbol, the largest, and quantiles between them, closer in the tails, NUM_KNOTS at most;
+    and the symbol before each that stands alone.
     Shares are rounded to KNOT_BITS bits, rising by at least one unit.
     """
     half = 0.5 * 2.0 ** -np.linspace(11, 0, NUM_KNOTS // 2)
     wanted = np.concatenate([[0.0], half, 1 - half[-2::-1], [1.0]])
     knots = np.unique(np.quantile(symbols, wanted, method="nearest").astype(np.int64))
     ordered = np.sort(symbols)
+    before = np.searchsorted(ordered, knots) - np.searchsorted(ordered, knots - 1)
+    mass = np.searchsorted(ordered, knots, "right") - np.searchsorted(ordered, knots)
+    is_alone = (before == 0) & (mass >= ALONE * len(symbols))
+    is_alone[0] = False
+    knots = np.union1d(knots, knots[is_alone] - 1)  # as in quantised weights: must not be smeared over the gap
     counts = np.searchsorted(ordered, knots, "right") / len(symbols)
-    units = np.maximum(np.rint(counts * (2**KNOT_BITS - NUM_KNOTS)), 0) + np.arange(1, len(knots) + 1)
+    units = np.maximum(np.rint(counts * (2**KNOT_BITS - 2 * NUM_KNOTS)), 0) + np.arange(1, len(knots) + 1)
     return knots, units / units[-1]
 
 
