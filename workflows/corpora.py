@@ -168,17 +168,20 @@ class CorpusLibrary:
 def gather(
     choices: Sequence[CorpusChoice], library: CorpusLibrary | None = None, token: str | None = None
 ) -> list[Corpus]:
-    """All documents of each choice, with its weight; names of corpora are their sources.
+    """All documents of each choice, with its weight; named after its source (and split, where one is asked for).
 
     Args: library: of uploads; the usual one if None. token: for the hub; None for HF_TOKEN. It is kept nowhere.
     Raises: TrainingError if a choice cannot be read or comes twice; HubError; NotAllowedError in a public deployment.
     """
     library = library or CorpusLibrary()
-    sources = [choice.source for choice in choices]
-    twice = next((source for source in sources if sources.count(source) > 1), None)
+    names = [f"{choice.source} {choice.split}".strip() for choice in choices]
+    twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise TrainingError(f"{twice} is attached twice.", "Attach it once, and raise its weight instead.")
-    return [Corpus(choice.source, _documents(choice, library, token), choice.weight) for choice in choices]
+    return [
+        Corpus(name, _documents(choice, library, token), choice.weight)
+        for name, choice in zip(names, choices, strict=True)
+    ]
 
 
 def _documents(choice: CorpusChoice, library: CorpusLibrary, token: str | None) -> tuple[Document, ...]:

@@ -113,11 +113,11 @@ def _data_set_errors(asked: DataSetName) -> Iterator[None]:
         raise _refusal(asked, error.response.status_code) from error
     except (ConnectionError, TimeoutError) as error:
         raise HubError(
-            f"The hub cannot be reached for {asked}: {_first_line(error)}.", "Check the network and try again."
+            f"The hub cannot be reached for {asked}: {_words(error)}.", "Check the network and try again."
         ) from error
-    except (DatasetsError, ValueError, RuntimeError, KeyError, OSError, TypeError) as error:
+    except (DatasetsError, ValueError, RuntimeError, KeyError, OSError, TypeError, ImportError) as error:
         raise TrainingError(
-            f"The data set {asked} cannot be read: {_first_line(error)}.",
+            f"The data set {asked} cannot be read: {_words(error)}.",
             "Check its split and configuration (owner/name/configuration); its page on the hub shows them.",
         ) from error
 
@@ -129,7 +129,7 @@ def _not_found(asked: DataSetName, error: Exception) -> Exception:
             f"Accept them at https://huggingface.co/datasets/{asked.repository}, then give a token of that account.",
         )
     return TrainingError(
-        f"The hub has no data set {asked}, or it is private ({_first_line(error)}).",
+        f"The hub has no data set {asked}, or it is private ({_words(error)}).",
         "Check the spelling; a private data set needs a token (HF_TOKEN, or the token field).",
     )
 
@@ -145,5 +145,6 @@ def _refusal(asked: DataSetName, status: int) -> Exception:
     return HubError(f"The hub answered {asked} with status {status}.", "Try again later.")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+def _words(error: Exception) -> str:
+    """What an error says, in one line of bounded length."""
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
