@@ -134,7 +134,7 @@ def content():
     return read
 
 
-VARYING = {"measured_at", "elapsed_s", "added_at", "applied_at", "created_at"}
+VARYING = {"measured_at", "elapsed_s", "added_at", "applied_at", "created_at", "fitted_at"}
 
 
 @pytest.fixture
