@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from engine.errors import TrainingError
 from engine.training.checkpoints import Checkpoints, TrainingState, read_state
 from engine.training.continuation import check_same, identity, settings_hash
 from engine.training.corpus import Document
-from engine.training.determinism import derived_seed, reproducible
+from engine.training.determinism import reproducible
 from engine.training.distributed import World, joined
 from engine.training.divergence import LossWatch
-from engine.training.events import Evaluated, Noticed, OnEvent, Sampled, Saved, StepDone
-from engine.training.generation import generate
-from engine.training.held_out import HeldOut, beginnings, encode
+from engine.training.events import Noticed, OnEvent, Saved, StepDone
 from engine.training.llama_folder import load_llama
+from engine.training.looks import Looks
 from engine.training.optimizers import optimizer_tensors, optimizers_for, restore_optimizers, set_rates
 from engine.training.pace import Pace, card_memory
 from engine.training.precision import Chosen, chosen_precision
@@ -37,14 +34,6 @@ if TYPE_CHECKING:
 
 Ending = Literal["finished", "patience", "stopped", "diverged"]
 
-MILESTONES = (1000, 300, 100, 50, 30, 20, 10, 5, 3)
-"""Perplexities worth a word when held-out text falls below them for the first time."""
-
-HUGE = 1e9
-"""Stands for any perplexity beyond it, in JSON too."""
-
-SAMPLE_PROMPT_TOKENS, SAMPLE_TOKENS = 12, 64
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
@@ -54,7 +43,8 @@ class TrainingResult:
         ending: "finished" (all steps done), "patience" (held-out text no longer gained), "stopped" (asked to; resume by
             calling `train` again) or "diverged" (the loss left the numbers or rose for good: resuming would repeat it).
         reason: the same in a sentence, for a person.
-        step: updates that the model in memory and the latest checkpoint have behind them.
+        step: updates that the model in memory has behind it; the latest checkpoint too, unless the loss had just risen
+            when it was stopped.
         best_step, best_bits_per_byte: of the best look at held-out text; its checkpoint is kept.
         precision: what was computed in.
         elapsed_s: of this call.
@@ -105,12 +95,11 @@ def train(
     with joined(settings.device) as world, reproducible(settings.seed, settings.threads, world.device):
         check_shares(settings, world)
         model.to(world.device)
-        training = _Training(world, model, tokenizer, stream, settings, Checkpoints(folder, settings.keep_last))
-        training.held_out = HeldOut(tokenizer, beginnings(held_out), model.settings.context)
-        training.on_event = on_event if world.is_first else lambda event: None
-        training.prompt = encode(tokenizer, _longest(held_out))[:SAMPLE_PROMPT_TOKENS][: model.settings.context - 1]
+        report = on_event if world.is_first else lambda event: None
+        looks = Looks(world, model, tokenizer, held_out, report)
         try:
-            training.begin()
+            training = _Training(world, looks, report, Checkpoints(folder, settings.keep_last), settings)
+            training.begin(model, tokenizer, stream)
             return training.run(should_stop)
         finally:
             model.eval()
@@ -119,37 +108,30 @@ def train(
 class _Training:
     """One training in one process: what it holds, and what it does between updates."""
 
-    held_out: HeldOut
-    on_event: OnEvent
-    prompt: list[int]
-
-    def __init__(self, world: World, model, tokenizer, stream, settings: TrainingSettings, checkpoints) -> None:
-        self.world, self.model, self.tokenizer, self.stream = world, model, tokenizer, stream
-        self.settings, self.checkpoints = settings, checkpoints
-        self.identity = identity(model, tokenizer, stream, settings)
+    def __init__(
+        self, world: World, looks: Looks, on_event: OnEvent, checkpoints: Checkpoints, settings: TrainingSettings
+    ) -> None:
+        self.world, self.looks, self.on_event = world, looks, on_event
+        self.checkpoints, self.settings = checkpoints, settings
         self.watch = LossWatch()
-        self.step, self.precision = 0, "fp32"
-        self.best_step, self.best, self.best_perplexity, self.waited = 0, math.inf, HUGE, 0
-        self.tokens = 0
+        self.step, self.tokens, self.precision = 0, 0, "fp32"
 
-    def begin(self) -> None:
+    def begin(self, model: Decoder, tokenizer: PreTrainedTokenizerFast, stream: TokenStream) -> None:
         """Take up the latest checkpoint, or look at the model as it is and write the first."""
+        self.model, self.tokenizer = model, tokenizer
+        self.identity = identity(model, tokenizer, stream, self.settings)
         steps = self.checkpoints.steps()
         latest = int(self.world.from_first(steps[-1] if steps else -1))
         if latest >= 0:
             self._take_up(latest)
+            self._notice(f"Going on after update {latest}.")
         else:
-            ids, targets = self.stream.batch(0, self.settings.batch_size, self.model.settings.context)
-            if self.world.is_first:
-                with reproducible(0, torch.get_num_threads(), self.world.device):
-                    ids, targets = ids.to(self.world.device), targets.to(self.world.device)
-                    self.precision = chosen_precision(self.settings.precision, self.model.train(), ids, targets)
-            self.precision = "bf16" if self.world.from_first(self.precision == "bf16") else "fp32"
-            self.optimizers = optimizers_for(self.model, self.settings, self.precision)
-            self._notice(f"Computing in {self.precision} on {self.world.device} in {self.world.size} process(es).")
-        self.update = Update(self.world, self.model, self.stream, self.optimizers, self.settings, self.precision)
+            self.precision = self._measured_precision(stream)
+            self.optimizers = optimizers_for(model, self.settings, self.precision)
+        self._notice(f"Computing in {self.precision} on {self.world.device} in {self.world.size} process(es).")
+        self.update = Update(self.world, model, stream, self.optimizers, self.settings, self.precision)
         if latest < 0:
-            bits_per_byte = self._evaluate()
+            bits_per_byte = self.looks.price(0)
             if not math.isfinite(bits_per_byte):
                 raise TrainingError(
                     f"Held-out text costs {bits_per_byte} bits per byte before the first update.",
@@ -157,20 +139,32 @@ class _Training:
                 )
             self._save(bits_per_byte)
 
+    def _measured_precision(self, stream: TokenStream) -> Chosen:
+        """By the first process's measurement, in all."""
+        is_bf16 = False
+        if self.world.is_first:
+            batch = stream.batch(0, self.settings.batch_size, self.model.settings.context)
+            ids, targets = (tokens.to(self.world.device) for tokens in batch)
+            is_bf16 = chosen_precision(self.settings.precision, self.model.train(), ids, targets) == "bf16"
+        return "bf16" if self.world.from_first(is_bf16) else "fp32"
+
     def run(self, should_stop: Callable[[], bool]) -> TrainingResult:
         """Update until there is a reason to end."""
         self.pace = Pace(self.settings.steps - self.step)
         while True:
             if self.step >= self.settings.steps:
                 return self._result("finished", f"All {self.settings.steps} updates are done.")
-            if self.settings.patience and self.waited >= self.settings.patience:
-                return self._result("patience", f"Held-out text gained nothing in the last {self.waited} looks.")
+            if self._is_over_early:
+                return self._result("patience", f"Held-out text gained nothing in the last {self.looks.waited} looks.")
             problem = self._advance(should_stop)
             if problem is None:
-                self._keep()
-                return self._result("stopped", f"Stopped after update {self.step}; it can be resumed.")
+                return self._stopped()
             if problem:
                 return self._diverged(problem)
+
+    @property
+    def _is_over_early(self) -> bool:
+        return 0 < self.settings.patience <= self.looks.waited
 
     def _advance(self, should_stop: Callable[[], bool]) -> str | None:
         """One update and what is due after it. Returns: "" or why the training has failed; None if it shall stop."""
@@ -208,51 +202,34 @@ class _Training:
         is_last = step == settings.steps
         bits_per_byte = math.nan
         if step % settings.evaluate_every == 0 or is_last:
-            bits_per_byte = self._evaluate()
+            bits_per_byte = self.looks.price(step)
             if not math.isfinite(bits_per_byte):
                 return f"Held-out text costs {bits_per_byte} bits per byte after update {step}: training has diverged."
-        is_over = is_last or (settings.patience and self.waited >= settings.patience)
-        if self.watch.is_calm and (step % settings.save_every == 0 or self.best_step == step or is_over):
+        is_due = step % settings.save_every == 0 or is_last or self._is_over_early
+        if self.looks.best_step == step or (is_due and self.watch.is_calm):
             self._save(bits_per_byte)
         if settings.sample_every and step % settings.sample_every == 0:
-            self._sample()
+            self.looks.sample(step, settings.seed)
         return ""
-
-    def _evaluate(self) -> float:
-        """Look at held-out text; all processes learn its bits per byte from the first."""
-        price = self.held_out.price(self.model) if self.world.is_first else None
-        bits_per_byte = self.world.from_first(price.bits_per_byte if price else math.nan)
-        is_best = bits_per_byte < self.best
-        if is_best:
-            self.best, self.best_step, self.waited = bits_per_byte, self.step, 0
-        else:
-            self.waited += 1
-        if price:
-            self.on_event(Evaluated(self.step, price.loss, price.perplexity, bits_per_byte, is_best))
-            for milestone in MILESTONES:
-                if price.perplexity < milestone <= self.best_perplexity and self.step:
-                    self._notice(f"Held-out perplexity fell below {milestone}.")
-            self.best_perplexity = min(self.best_perplexity, price.perplexity)
-        return bits_per_byte
 
     def _save(self, bits_per_byte: float) -> None:
         if self.world.is_first:
             state = TrainingState(optimizer_tensors(self.model, self.optimizers), self._facts())
             folder = self.checkpoints.save(self.step, self.model, self.tokenizer, state, bits_per_byte)
-            self.on_event(Saved(self.step, folder, self.best_step == self.step))
+            self.on_event(Saved(self.step, folder, self.looks.best_step == self.step))
 
-    def _keep(self) -> None:
-        """Save this step if it is worth going on from and not there yet."""
+    def _stopped(self) -> TrainingResult:
+        """Save this step, unless the loss has just risen: going on then begins before it did."""
         if self.watch.is_calm and self.step not in self.checkpoints.steps():
             self._save(math.nan)
+        return self._result("stopped", f"Stopped after update {self.step}; it can be resumed.")
 
     def _facts(self) -> dict:
         return {
             "step": self.step,
             "tokens": self.tokens,
             "precision": self.precision,
-            "best": {"step": self.best_step, "bits_per_byte": self.best, "perplexity": self.best_perplexity},
-            "looks_without_gain": self.waited,
+            "looks": self.looks.facts(),
             "last_losses": self.watch.last,
             "lowest_loss": self.watch.lowest,
             "random": f"batches and dropout of update n follow from seed {self.settings.seed} and n; next is "
@@ -268,8 +245,7 @@ class _Training:
         try:
             check_same(folder, facts["settings"], self.identity)
             self.step, self.tokens, self.precision = facts["step"], facts["tokens"], facts["precision"]
-            self.best_step, self.best = facts["best"]["step"], facts["best"]["bits_per_byte"]
-            self.best_perplexity, self.waited = facts["best"]["perplexity"], facts["looks_without_gain"]
+            self.looks.restore(facts["looks"])
             self.watch = LossWatch(facts["last_losses"], facts["lowest_loss"])
         except (KeyError, TypeError, AttributeError) as error:
             raise TrainingError(
@@ -280,7 +256,6 @@ class _Training:
         self.model.load_state_dict(loaded.state_dict())
         self.optimizers = optimizers_for(self.model, self.settings, self.precision)
         restore_optimizers(self.model, self.optimizers, state.tensors)
-        self._notice(f"Going on after update {step}.")
 
     def _diverged(self, problem: str) -> TrainingResult:
         """Back to the last good checkpoint."""
@@ -290,28 +265,9 @@ class _Training:
         self._notice(reason)
         return self._result("diverged", reason)
 
-    def _sample(self) -> None:
-        if not self.world.is_first:
-            return
-        written = generate(
-            self.model,
-            [self.prompt],
-            SAMPLE_TOKENS,
-            temperature=0.8,
-            top_k=50,
-            seed=derived_seed(self.settings.seed, "sample", self.step),
-            stop=self.tokenizer.eos_token_id,
-        )[0]
-        prompt, text = (self.tokenizer.decode(ids, skip_special_tokens=True) for ids in (self.prompt, written.tokens))
-        self.on_event(Sampled(self.step, prompt, text))
-
     def _notice(self, text: str) -> None:
         self.on_event(Noticed(self.step, text))
 
     def _result(self, ending: Ending, reason: str) -> TrainingResult:
-        elapsed_s = self.pace.elapsed_s
-        return TrainingResult(ending, reason, self.step, self.best_step, self.best, self.precision, elapsed_s)
-
-
-def _longest(documents: Sequence[Document]) -> str:
-    return max((document.text for document in documents), key=len, default="")
+        best_step, best = self.looks.best_step, self.looks.best
+        return TrainingResult(ending, reason, self.step, best_step, best, self.precision, self.pace.elapsed_s)

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from engine.errors import TrainingError
 from engine.training.corpora.token_stream import TokenStream
 from engine.training.corpus import Corpus, Document
 from engine.training.distributed import World
 from engine.training.optimizers import optimizers_for
-from engine.training.update import Update
+from engine.training.update import Update, _explained
 from tests.engine.training.small_training import SETTINGS, TEXT, decoder, tokenizer
 
 
@@ -72,6 +73,16 @@ def test_bf16_rounds_the_products_and_leaves_weights_and_gradients_wide(stream):
     assert {each.dtype for each in rough.values()} == {torch.float32}
     for name in whole:
         assert (rough[name] - whole[name]).norm() < 0.1 * whole[name].norm(), name
+
+
+def test_too_little_memory_and_a_failed_compilation_are_told_in_words():
+    with pytest.raises(TrainingError, match="memory is too small") as caught, _explained():
+        raise torch.OutOfMemoryError("out of memory")
+    assert "accumulation" in caught.value.hint
+    with pytest.raises(TrainingError, match=r"torch.compile failed: .*no compiler"), _explained():
+        raise torch._inductor.exc.InductorError(RuntimeError("no compiler"), None)
+    with pytest.raises(RuntimeError, match="a bug"), _explained():
+        raise RuntimeError("a bug")
 
 
 def test_a_request_to_stop_comes_before_any_work(stream):
