@@ -49,6 +49,16 @@ TRAININGS = Lane("train", "WEIGHTSCOPE_TRAININGS", 1)
 """Trainings last hours and use every core: they wait for each other, and nothing else waits for them. Ours."""
 
 
+def share_processors() -> None:
+    """Let threads that wait for each other sleep instead of spin, unless the user said otherwise; before torch comes.
+
+    Spinning threads are worth a little on an idle machine. Where others work too, those that wait keep the processors
+    from the one they wait for: a training beside seven busy processes on 4 cores ran 17 times slower with 2 threads,
+    and 180 times slower with 4.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 class RunReport(StoppableReport):
     """Writes what the work says to the run's events, and stops it once the run's file `cancel` is there."""
 

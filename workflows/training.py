@@ -16,6 +16,8 @@ from workflows.jobs import Job, JobFailure, Jobs
 from workflows.reports import Progress
 from workflows.runs import RunFolder
 from workflows.trained_models import model_folder
+from workflows.training_check import check_request
+from workflows.training_estimate import Estimate, estimate
 from workflows.training_request import TrainingRequest
 
 PAUSE_GRACE_S = 600.0
@@ -67,8 +69,6 @@ def start(store: Store, jobs: Jobs, request: TrainingRequest) -> Job:
     Raises: TrainingError for a request that cannot be done (see `workflows.training_check.check_request`);
         NotAllowedError in a public deployment.
     """
-    from workflows.training_check import check_request
-
     return jobs.start("train", {"request": check_request(store, jobs, request).to_json()})
 
 
@@ -178,9 +178,12 @@ def _run_of_memory(kept: Experiment, latest: dict[str, tuple[int, float]]) -> Tr
 
 
 __all__ = [
+    "Estimate",
     "TrainingRequest",
     "TrainingRun",
+    "check_request",
     "checkpoints",
+    "estimate",
     "history",
     "model_folder",
     "pause",

@@ -7,12 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import TrainingError
+from engine.machine import machine
 from storage.store import Store
 from workflows.deployment import check_allowed
 from workflows.jobs import Jobs
 from workflows.locations import locations, resolve
 from workflows.trained_models import model_folder, trained_folder
+from workflows.training_estimate import bytes_a_token, corpora_bytes, disk_bytes, free_memory, memory_bytes, shape_of
 from workflows.training_request import TrainingRequest
+from workflows.wording import bytes_text
+
+CERTAIN_SHARE = 0.8
+"""Of the estimated memory, which is within a quarter of the truth: less than this share is certainly too little."""
 
 
 def check_request(store: Store, jobs: Jobs, request: TrainingRequest) -> TrainingRequest:
@@ -28,6 +34,7 @@ def check_request(store: Store, jobs: Jobs, request: TrainingRequest) -> Trainin
     if request.start_from:
         request = replace(request, start_from=_start(store, request.start_from))
     _check_folder(store)
+    _check_room(store, request)
     return request
 
 
@@ -72,3 +79,23 @@ def _check_folder(store: Store) -> None:
             f"Models cannot be written to {folder}: {error.strerror or error}.",
             "Change its permissions, or set WEIGHTSCOPE_DATA to a folder that may be written.",
         ) from error
+
+
+def _check_room(store: Store, request: TrainingRequest) -> None:
+    """Raises: TrainingError with numbers if the disk or the memory is certainly too small."""
+    shape = shape_of(store, request)
+    text_bytes = corpora_bytes(store, request)
+    folder = trained_folder(store)
+    wanted = disk_bytes(shape, request, int((text_bytes or 0) / bytes_a_token(shape.vocabulary_size)))
+    free = machine(store.folder).disk_free_bytes
+    if wanted > free:
+        raise TrainingError(
+            f"The training needs about {bytes_text(wanted)} in {folder}, and {bytes_text(free)} are free.",
+            "Make room on the disk, keep fewer checkpoints, save less often, or choose a smaller model.",
+        )
+    wanted, free = memory_bytes(shape, request), free_memory(store, request)
+    if CERTAIN_SHARE * wanted > free:
+        raise TrainingError(
+            f"The training needs about {bytes_text(wanted)} of memory, and {bytes_text(free)} are free.",
+            "Close other programs, or choose a smaller batch, more accumulation or a smaller model.",
+        )

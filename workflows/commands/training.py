@@ -56,11 +56,12 @@ def train(arguments: argparse.Namespace) -> int:
 
 def _work_on(folder: Path, arguments: argparse.Namespace, *, is_background: bool) -> int:
     """Do a run's work in this process, until it is done or paused."""
-    from workflows.job_process import TRAININGS, RunReport, run_job
+    from workflows.job_process import TRAININGS, RunReport, run_job, share_processors
     from workflows.reports import Report
     from workflows.runs import RunFolder
     from workflows.terminal_bar import BarRunReport
 
+    share_processors()
     run = RunFolder(folder)
     request = TrainingRequest.from_json(run.read_request()["arguments"].get("request"))
     is_silent = is_background or arguments.quiet or arguments.json or not sys.stderr.isatty()
@@ -84,8 +85,10 @@ def _work_on(folder: Path, arguments: argparse.Namespace, *, is_background: bool
 def _help(arguments: argparse.Namespace) -> int:
     """Under torchrun, all processes but the first."""
     from storage.store import Store
+    from workflows.job_process import share_processors
     from workflows.training_job import help_first
 
+    share_processors()
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)  # the first process decides when all of them stop
     help_first(request_of(arguments), store=Store(arguments.data))
