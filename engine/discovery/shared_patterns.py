@@ -194,7 +194,7 @@ def position_profiles(
     shortest = min((depth for depth in depths if depth), default=0)
     tables = []
     for model, depth in zip(models, depths, strict=True):
-        values = transformed(model.values if draw is None else model.nulls[draw])
+        values = model.values if draw is None else model.nulls[draw]
         steps = {round(g * (depth - 1) / max(shortest - 1, 1)): g for g in range(shortest)}
         table: dict[tuple[str, str, int | None], list[np.ndarray]] = {}
         for place, row in zip(model.places, values, strict=True):
@@ -209,6 +209,7 @@ def position_profiles(
 
 def _variances(models: Sequence[Measured], lineages: Sequence[int], check: Callable[[], None]) -> list[Variance]:
     profiles, positions = position_profiles(models)
+    profiles = transformed(profiles)
     shape = profiles.shape[:2]
     factors: dict[str, list[str]] = {"lineage": [str(lineage) for lineage in lineages]}
     for name in dict.fromkeys(label for model in models for label in model.labels):
