@@ -72,7 +72,8 @@ class CorpusLibrary:
         data = stream.read(MAX_FILE_BYTES + 1)
         sha256 = hashlib.sha256(data).hexdigest()
         key = hashlib.sha256(f"{sha256} {PurePath(name).suffix.lower()} {column}".encode()).hexdigest()[:16]
-        with suppress(TrainingError):
+        with suppress(TrainingError):  # not there yet, or damaged
+            self.read(key)
             return self.entry(key)
         extracted = extract(data, name, column)
         kept = KeptCorpus(
@@ -145,9 +146,7 @@ class CorpusLibrary:
                 file.flush()
                 os.fsync(file.fileno())
             (incoming / _META).write_text(json.dumps(asdict(kept), ensure_ascii=False, indent=1), encoding="utf-8")
-            with suppress(OSError):  # another tab finished the same upload first
-                incoming.rename(self._place(kept.id))
-            self.entry(kept.id)
+            self._put(incoming, kept.id)
         except OSError as error:
             raise TrainingError(
                 f"{kept.name} ({bytes_text(kept.num_bytes)}) cannot be kept in {self.folder}: "
@@ -156,6 +155,17 @@ class CorpusLibrary:
             ) from error
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+    def _put(self, incoming: Path, key: str) -> None:
+        """Take the place of a damaged text, but not of a whole one: another tab finished the same upload first."""
+        try:
+            incoming.rename(self._place(key))
+        except OSError:
+            try:
+                self.read(key)
+            except TrainingError:
+                self.remove(key)
+                incoming.rename(self._place(key))
 
     def _sweep(self) -> None:
         """Delete what uploads left behind that were killed more than a day ago."""

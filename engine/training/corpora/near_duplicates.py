@@ -60,7 +60,7 @@ def near_duplicates(corpora: Sequence[Corpus]) -> list[NearDuplicate]:
     for one in range(len(corpora)):
         for other in range(one, len(corpora)):
             if one == other:
-                share = 1 - len(unique[one]) / max(len(whole[one]), 1)
+                share = 1 - len(unique[one]) / len(whole[one]) if len(whole[one]) else 0.0
             else:
                 small, large = sorted((one, other), key=lambda index: len(whole[index]))
                 share = float(among(whole[small], unique[large]).mean()) if len(whole[small]) else 0.0
