@@ -38,7 +38,7 @@ class StarterSettings:
     """All that decides the checkpoints' bits. Defaults chosen by validation text, see the model card.
 
     Attributes:
-        model: the decoder's shape. training: how it learns; in fp32, so that every processor learns the same.
+        model: the decoder's shape. training: how it learns: in fp32 and on one thread, so that most machines can repeat it.
         held_out_share: part of the text set aside for validation, and again for test. seed: of split and weights.
         prompt, sample_tokens: for the sample in the card.
     """
@@ -59,7 +59,7 @@ class StarterSettings:
             save_every=500,
             keep_last=1,
             sample_every=0,
-            threads=2,
+            threads=1,
             device="cpu",
         )
     )

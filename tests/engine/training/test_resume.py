@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -29,9 +30,7 @@ def test_200_updates_are_100_and_a_kill_and_the_rest_to_the_bit(tmp_path):
             break
     process.stdout.close()
     assert process.wait() == -9
-    latest = Checkpoints(tmp_path / "killed").steps()[-1]
-    assert latest in (50, 100)  # a step is told before its checkpoint is written: the pipe may run ahead
-    assert latest == 100
+    assert Checkpoints(tmp_path / "killed").steps()[-1] == 100
 
     events = []
     result = small_training.run(tmp_path / "killed", events.append, **CHANGES)
@@ -48,8 +47,9 @@ def test_200_updates_are_100_and_a_kill_and_the_rest_to_the_bit(tmp_path):
     assert Checkpoints(tmp_path / "straight").best().name == Checkpoints(tmp_path / "killed").best().name
 
 
-def test_stopping_at_every_other_update_changes_no_bit(tmp_path):
-    changes = {"steps": 9, "dropout": 0.2, "evaluate_every": 4, "save_every": 100}
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_stopping_at_every_other_update_changes_no_bit(tmp_path, precision):
+    changes = {"precision": precision, "steps": 9, "dropout": 0.2, "evaluate_every": 4, "save_every": 100}
     small_training.run(tmp_path / "straight", **changes)
     for _ in range(10):
         asked = iter([False, False, True])
