@@ -38,7 +38,7 @@ class StarterSettings:
     """All that decides the checkpoints' bits. Defaults chosen by validation text, see the model card.
 
     Attributes:
-        model: the decoder's shape. training: how it learns: in fp32 and on one thread, so that most machines can repeat it.
+        model: the decoder's shape. training: how it learns; fp32 on one thread is what most machines can repeat.
         held_out_share: part of the text set aside for validation, and again for test. seed: of split and weights.
         prompt, sample_tokens: for the sample in the card.
     """
