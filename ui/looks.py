@@ -50,6 +50,12 @@ def _spectrum(selection: Selection) -> None:
     spectrum_look(selection)
 
 
+def _fourier(selection: Selection) -> None:
+    from ui.fourier_view import fourier_look
+
+    fourier_look(selection)
+
+
 def _health(selection: Selection) -> None:
     from ui.health_view import health_look
 
@@ -61,6 +67,7 @@ LOOKS: dict[str, Callable[[Selection], None]] = {
     "Whole model": _whole_model,
     "Attention": _attention,
     "Spectrum": _spectrum,
+    "Fourier": _fourier,
     "Animation": _animation,
     "Health": _health,
 }

@@ -49,7 +49,8 @@ class Peak:
     Attributes:
         row_frequency: periods per row, −½ … ½; below zero the wave runs against the columns. column_frequency: periods
             per column, 0 … ½.
-        height: its energy over the mean of all frequencies: 1 on average for noise. share: of all energy, 0 … 1.
+        height: its energy over the mean of its kind (`PowerSpectrum.relative`): 1 on average for noise.
+        share: of all energy, 0 … 1.
         p_value: share of the nulls (and this matrix) whose highest peak is as high, 1/(nulls + 1) at least.
     """
 
@@ -129,8 +130,6 @@ def highest_peaks(spectrum: PowerSpectrum, number: int, null_heights: np.ndarray
     Args: null_heights: the highest peak of each null, for the p-values; () gives 1.
     """
     relative = spectrum.relative()
-    if not np.isfinite(relative).all():
-        return ()
     flat = relative.ravel()
     candidates = np.argpartition(flat, -min(flat.size, 64 * number))[-min(flat.size, 64 * number) :]
     places: list[tuple[int, int]] = []

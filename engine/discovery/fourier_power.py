@@ -10,6 +10,9 @@ import numpy as np
 from engine.errors import MeasureError
 from engine.pooling import pool
 
+ROUNDING = 1e-24
+"""Energies below this part of the whole are what is left of zeros in float64."""
+
 STRIP = 1 << 20
 """Numbers transformed at a time in float64; chosen by us: 8 MiB and their transform."""
 
@@ -127,11 +130,21 @@ class PowerSpectrum:
         return float(self.energy.sum())
 
     def relative(self) -> np.ndarray:
-        """Energy of each single frequency over the mean of all: 1 on average for white noise; NaN for a constant."""
-        doubled = _doubled(self.num_columns)
-        mean = self.total / max(1, self.num_rows * self.num_columns - 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.energy / doubled / mean
+        """Energy of each single frequency over the mean of its kind: 1 on average for white noise.
+
+        There are three kinds: waves that change down the rows and along the columns, and those that change along one
+        of the two alone. The latter are the means of rows and of columns: where those differ, all of their kind have
+        energy, which says nothing about order. A kind without energy beyond rounding is 0; all are of a constant.
+        """
+        single = self.energy / _doubled(self.num_columns)
+        for kind, number in (
+            ((slice(1, None), slice(0, 1)), self.num_rows - 1),
+            ((slice(0, 1), slice(1, None)), self.num_columns - 1),
+            ((slice(1, None), slice(1, None)), (self.num_rows - 1) * (self.num_columns - 1)),
+        ):
+            total = float(self.energy[kind].sum())
+            single[kind] *= number / total if total > ROUNDING * self.total else 0.0
+        return single
 
     def along(self, axis: int) -> AxisPower:
         """Energy by frequency along one axis, summed over the other: 0 for down the rows, 1 for along the columns."""
@@ -169,8 +182,8 @@ def power_spectrum(matrix: np.ndarray) -> PowerSpectrum:
 def power_picture(spectrum: PowerSpectrum, height: int = 256, width: int = 256) -> np.ndarray:
     """The spectrum as a bounded grid that hides no peak: each cell holds the highest frequency that it covers.
 
-    Returns: (h, w) float32, at most height × width, energy over the mean; rows from frequency −½ down to ½, columns
-        from 0 to ½.
+    Returns: (h, w) float32, at most height × width, energy over the mean of its kind; rows from frequency −½ to ½,
+        columns from 0 to ½.
     """
     return pool(np.fft.fftshift(spectrum.relative(), axes=0).astype(np.float32), height, width)
 
