@@ -28,6 +28,9 @@ from workflows.wording import bytes_text, count_text, duration_text
 POLL_S = 1.0
 """How often the head of a working run is drawn anew, in seconds."""
 
+WATCH_S = 3.0
+"""How often a run at rest is asked whether somebody resumed it, in seconds."""
+
 LOOKS: dict[str, Callable[[TrainingRun], None]] = {
     PROGRESS: progress_look,
     "Weights": weights_look,
@@ -49,7 +52,12 @@ def run_page(run_id: str) -> None:
         show_error(error)
         return
     show_late_error()
-    (_live_head if run.is_active else _head)(run.id)
+    if run.is_active:
+        _live_head(run.id)
+    else:
+        _head(run.id)
+        if run.is_resumable:
+            _watch(run.id)
     looks = [name for name in LOOKS if name != "Self-play" or run.request.self_play is not None]
     look = look_switch(looks)
     with user_errors():
@@ -61,6 +69,13 @@ def _live_head(run_id: str) -> None:
     with user_errors():
         if not _head(run_id).is_active:
             st.rerun()  # the looks, too, are then those of a run at rest
+
+
+@st.fragment(run_every=WATCH_S)
+def _watch(run_id: str) -> None:
+    """Draws nothing: another tab, or a terminal, may let it go on."""
+    if jobs().get(run_id).is_active:
+        st.rerun()
 
 
 def _head(run_id: str) -> TrainingRun:
