@@ -220,15 +220,28 @@ class Training:
             )
             return rows.to_arrow_table().to_pandas()
 
+    def thumbnail_steps(self, experiment: str, tensor: str) -> list[int]:
+        """The steps of which there is a picture of the tensor, ascending."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT step FROM checkpoint_thumbnail WHERE experiment = ? AND tensor = ? ORDER BY step",
+                [experiment, tensor],
+            ).fetchall()
+        return [step for (step,) in rows]
+
     def checkpoint_thumbnails(self, experiment: str, tensor: str) -> list[tuple[int, np.ndarray]]:
         """(step, picture (h, w) float32) of one tensor at every checkpoint, by step."""
         with self._database.reading() as connection:
-            rows = connection.execute(
+            found = connection.execute(
                 "SELECT step, num_rows, num_columns, values FROM checkpoint_thumbnail "
                 "WHERE experiment = ? AND tensor = ? ORDER BY step",
                 [experiment, tensor],
-            ).fetchall()
-        return [(step, np.asarray(values, np.float32).reshape(height, width)) for step, height, width, values in rows]
+            ).fetchnumpy()
+        shapes = zip(found["num_rows"].tolist(), found["num_columns"].tolist(), strict=True)
+        pictures = (
+            np.asarray(values, np.float32).reshape(shape) for values, shape in zip(found["values"], shapes, strict=True)
+        )
+        return list(zip(found["step"].tolist(), pictures, strict=True))
 
     def delete_training(self, experiment: str) -> bool:
         """Forget a run with all it reported, in one transaction. Returns whether there was such an experiment."""

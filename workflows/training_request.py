@@ -123,10 +123,10 @@ def _check_training(training: TrainingSettings) -> None:
     for field in ("final_share", "decay_share"):
         _check_range(field, getattr(training, field), 0, 1)
     _check_range("max_norm", training.max_norm, 0, math.inf, above=True)
-    if training.batch_size % training.accumulation:
+    if training.accumulation > training.batch_size:
         raise TrainingError(
-            f"A batch of {training.batch_size} cannot be computed in {training.accumulation} equal parts.",
-            "Take an accumulation that divides the batch size.",
+            f"A batch of {training.batch_size} cannot be computed in {training.accumulation} parts.",
+            "Take less accumulation, or a larger batch.",
         )
 
 

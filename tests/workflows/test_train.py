@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from workflows import training
 from workflows.jobs import Jobs
 from workflows.reports import Report, StoppableReport
 from workflows.runs import RunFolder
+from workflows.training_films import changes_by_step, run_of, step_members, stored_frames
 from workflows.training_job import train_model
 from workflows.training_request import TrainingRequest
 from workflows.versions import versions
@@ -216,3 +218,37 @@ def test_results_are_plain_json(trained):
     again = json.loads(json.dumps(result, allow_nan=False))
     assert again.keys() == result.keys()
     assert again["bits_per_byte"] == result["bits_per_byte"]
+
+
+def test_a_film_of_the_whole_training_comes_from_the_database_alone(trained, tmp_path):
+    store, run, _ = trained
+    copy = Store(tmp_path / "data")
+    copy.folder.mkdir()
+    shutil.copyfile(store.path, copy.path)
+    name = "model.layers.1.self_attn.q_proj.weight"
+    known = store.location("tiny")
+    assert run_of(store, known) == run.id
+    elsewhere = replace(known, uri=str(tmp_path / "a copy"))
+    assert run_of(copy, elsewhere) == run.id, "the weight file remembers its run"
+    members = step_members(copy, run.id, name)
+    assert [member.label for member in members[:2]] == ["before training", "step 2"]
+    assert [member.tick for member in members] == ["0", "2", "4", "6", "7", "8"]
+    frames = stored_frames(copy, run.id, name)
+    assert len(frames) == len(members)
+    last = next(member for member in reversed(members) if member.uri)
+    weights = load_file(Path(last.uri) / "model.safetensors")[name]
+    frame = frames[members.index(last)]
+    assert frame.norm == pytest.approx(np.linalg.norm(weights.astype(np.float64)))
+    assert frame.std == pytest.approx(weights.astype(np.float64).std())
+    assert np.array_equal(frame.grid.values, weights), "a matrix this small is kept entry by entry"
+    assert (frame.grid.row_step, frame.grid.row_stop) == (1, 32)
+
+
+def test_changes_at_every_checkpoint_are_drawn_without_its_files(trained):
+    store, run, _ = trained
+    changes = changes_by_step(store, run.id)
+    assert [label for label, _ in changes] == ["2", "4", "6", "7", "8"]
+    names = [name for name, _ in store.checkpoint_tensors(run.id)]
+    assert all(sorted(rows["tensor"]) == sorted(names) for _, rows in changes)
+    means = [rows[rows["part"] == "weight"]["change_since_start"].mean() for _, rows in changes[:3]]
+    assert means == sorted(means), "at first it moves away from where it began"

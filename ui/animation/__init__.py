@@ -1,4 +1,4 @@
-"""The look "Animation": one role over the layers of a model, or one tensor over versions of it, as a film."""
+"""The look "Animation": one role over a model's layers, or one tensor over versions or training steps, as a film."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import streamlit as st
 
 import engine.sources
 from engine.animation import Frame, shared_scale
+from engine.errors import SourceError
 from engine.folding import matrix_shape
 from engine.naming import role_title
 from engine.sources.base import Source
@@ -22,10 +23,11 @@ from ui.page import show_late_error, store, tried
 from ui.selection import Selection, choose_tensor
 from workflows import library
 from workflows.films import SHOWS, Member, Shows, layer_members, num_frames, read_film, version_members
+from workflows.training_films import run_of, step_members, stored_frames
 from workflows.versions import Version, versions
 from workflows.wording import bytes_text
 
-LAYERS, VERSIONS = "layers", "versions"
+LAYERS, VERSIONS, STEPS = "layers", "versions", "training steps"
 ALL_FRAMES, EACH_FRAME = "one for all frames", "one per frame"
 
 FREE_BYTES = 100_000_000
@@ -34,11 +36,15 @@ FREE_BYTES = 100_000_000
 
 @dataclass(frozen=True)
 class _Choice:
-    """What the person wants to see: `over` layers or versions, the matrices, and whether changes or weights."""
+    """What the person wants to see: `over` layers, versions or steps, the matrices, and whether changes or weights.
+
+    run: of a film over steps, the training whose pictures are kept.
+    """
 
     over: str
     members: list[Member]
     shows: Shows
+    run: str = ""
 
 
 def animation_look(selection: Selection) -> None:
@@ -71,23 +77,29 @@ def _choice(selection: Selection) -> _Choice:
     """Layers or versions, which ones, and what of them; all in the URL."""
     layers = layer_members(selection.source, selection.info)
     found = _versions(selection)
+    run = run_of(store(), selection.location)
+    steps = step_members(store(), run, selection.info.name) if run else []
     over_column, shows_column, scale_column = st.columns(3)
     with over_column:
         default = VERSIONS if len(layers) < 2 <= len(found) else LAYERS
-        over = _bound("Frames are", [default, VERSIONS if default == LAYERS else LAYERS], "over", _OVER_WORDS)
+        others = [VERSIONS if default == LAYERS else LAYERS, *([STEPS] if len(steps) > 1 else [])]
+        over = _bound("Frames are", [default, *others], "over", _OVER_WORDS)
     with shows_column:
         shows = _bound("A frame shows", list(SHOWS if over == VERSIONS else SHOWS[:1]), "shows", _SHOWS_WORDS)
     with scale_column:
         _bound("Colour scale", [ALL_FRAMES, EACH_FRAME], "frame_scale", _SCALE_WORDS)
     if over == LAYERS:
         return _Choice(over, layers, shows)
+    if over == STEPS:
+        return _Choice(over, steps, shows, run)
     return _Choice(over, version_members(_chosen_versions(found), selection.info.name), shows)
 
 
 _OVER_WORDS = (
     "Layers: the same role in every layer. Versions: this tensor in checkpoints of one model: training steps side by "
     "side on the disk (checkpoint-100, step_200, epoch-3), revisions in the hub cache, and models known here with the "
-    "same tensors."
+    "same tensors. Training steps: this tensor at every checkpoint of the training that made the model, from small "
+    "pictures that outlive the checkpoints themselves."
 )
 _SHOWS_WORDS = "Changes are exact differences, entry by entry; a pooled cell shows the largest change inside it."
 _SCALE_WORDS = (
@@ -155,6 +167,8 @@ def _may_fetch(selection: Selection, count: int) -> bool:
 
 
 def _read(selection: Selection, choice: _Choice) -> list[Frame]:
+    if choice.over == STEPS:
+        return stored_frames(store(), choice.run, selection.info.name)
     count = num_frames(choice.members, choice.shows)
     size = bytes_text(selection.info.num_bytes * len(choice.members))
     with st.spinner(f"Reading {count} frames, {size} …", show_time=True):
@@ -203,6 +217,8 @@ def _film(selection: Selection, choice: _Choice, frames: list[Frame], scales: Se
     shape = " × ".join(map(str, info.shape)) or "scalar"
     if choice.over == LAYERS:
         title, facts = f"{role_title(place.role)} · {place.part}", f"{len(frames)} layers · {shape} {info.dtype}"
+    elif choice.over == STEPS:
+        title, facts = info.name, f"{len(frames)} checkpoints, from small pictures · {shape} {info.dtype}"
     else:
         what = "versions" if choice.shows == SHOWS[0] else "versions, as changes"
         title, facts = info.name, f"{len(choice.members)} {what} · {shape} {info.dtype}"
@@ -216,6 +232,10 @@ def _opener(choice: _Choice, selection: Selection) -> Callable[[int], None]:
 
     def opened(index: int) -> None:
         member = members[index]
+        if not member.uri:
+            gone = "The files of this checkpoint are gone; only its numbers and small pictures are kept."
+            st.session_state["late_error"] = SourceError(gone, "Open a later one, or the finished model.")
+            return
         if member.uri != selection.source.uri:
             tried(_choose_model, member.uri)
             if "late_error" in st.session_state:

@@ -13,12 +13,14 @@ from ui.job_panel import job_of, job_panel, start_job
 from ui.page import show_late_error, store
 from ui.selection import open_location
 from workflows.library import locations
+from workflows.training_films import CHANGE, changes_by_step, run_of
 from workflows.versions import Version, versions
 
 
 def versions_view(current: Location) -> None:
     """Pick versions in order; the ones not compared with the first yet have a button, the others are lines."""
     show_late_error()
+    _history(current)
     found = _versions(current)
     if len(found) < 2:
         st.info(
@@ -52,6 +54,20 @@ def versions_view(current: Location) -> None:
     _missing(first, missing)
     if compared:
         _lines(first, compared)
+
+
+def _history(current: Location) -> None:
+    """Of a model that was trained here: how far each role was from its beginning, checkpoint by checkpoint."""
+    run = run_of(store(), current)
+    changes = changes_by_step(store(), run) if run else []
+    if not changes:
+        return
+    st.markdown("**While it was trained**")
+    chart(change_lines(changes, CHANGE, "‖W − W₀‖ / ‖W₀‖"), "training", key="training-chart")
+    st.caption(
+        f"How far the weights of each role were from those before training at {len(changes)} checkpoints, also those "
+        "whose files are gone."
+    )
 
 
 @st.cache_data(max_entries=16, ttl=30, show_spinner="Looking for versions …")
