@@ -22,7 +22,8 @@ AT_ONCE = 1 << 19
 REMOTE_BYTES = 32 << 20
 """Most that is fetched over a network for a look; a strip of a tall matrix stays below."""
 
-DEFAULT = FourierSettings().null
+BY_TITLE = {null.title: name for name, null in NULLS.items()}
+DEFAULT = NULLS[FourierSettings().null].title
 
 
 def fourier_look(selection: Selection) -> None:
@@ -57,17 +58,17 @@ def _null_choice() -> str:
         "**Does the order of rows and columns mean anything?** A network of linear layers does not care, so its "
         "weights should look like their null. Positions, time and pixels show as waves."
     )
-    if st.session_state.get("fourier_null", DEFAULT) not in NULLS:
+    if st.session_state.get("fourier_null", DEFAULT) not in BY_TITLE:
         st.session_state["fourier_null"] = DEFAULT  # from a bad URL
-    return choice.selectbox(
+    title = choice.selectbox(
         "Null beside it",
-        list(NULLS),
-        index=list(NULLS).index(DEFAULT),
+        list(BY_TITLE),
+        index=list(BY_TITLE).index(DEFAULT),
         key="fourier_null",
         bind="query-params",
-        format_func=lambda name: NULLS[name].title,
         help="Permuted rows and columns is the fair one: it forgets the order and nothing else.",
     )
+    return BY_TITLE[title]
 
 
 @st.cache_data(max_entries=32, show_spinner="Looking for waves …")
