@@ -71,7 +71,7 @@ def generate(
     uniforms = None
     if temperature > 0:
         uniforms = _uniforms(num_rows, new_tokens, seed, generator).to(device)
-    hidden, cache = _read(model, prompts, new_tokens)
+    hidden, cache = _read(model, prompts)
     if samples > 1:
         rows = torch.arange(len(prompts), device=device).repeat_interleave(samples)
         hidden = hidden[rows]
@@ -101,7 +101,7 @@ class _Plan:
     top_p: float
 
 
-def _read(model: Decoder, prompts: Sequence[Sequence[int]], new_tokens: int) -> tuple[torch.Tensor, KeyValueCache]:
+def _read(model: Decoder, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, KeyValueCache]:
     """Fill a cache with the prompts, padded on the left; also the last hidden state of each, (prompts, width)."""
     device = model.embed_tokens.weight.device
     longest = max(map(len, prompts))
@@ -110,7 +110,7 @@ def _read(model: Decoder, prompts: Sequence[Sequence[int]], new_tokens: int) -> 
         ids[row, longest - len(prompt) :] = torch.tensor(prompt)
     starts = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
     is_ragged = any(len(prompt) != longest for prompt in prompts)
-    cache = KeyValueCache(model, len(prompts), longest + new_tokens - 1, starts if is_ragged else None)
+    cache = KeyValueCache(model, len(prompts), starts if is_ragged else None)
     return model.hidden(ids.to(device), cache)[:, -1], cache
 
 

@@ -173,7 +173,7 @@ class Decoder(nn.Module):
         x = self.embed_tokens(ids)
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(cache.dtype)
-            positions, mask = cache.places_of_next(ids.shape[1])
+            positions, mask = cache.next_places(ids.shape[1])
             rotation = tuple(each[positions].to(cache.dtype) for each in (self.cosines, self.sines))
             for index, block in enumerate(self.layers):
                 x = block(x, cache.weights[index], rotation, partial(cache.look, index, mask), 0.0)

@@ -49,10 +49,11 @@ def test_causal_attention_is_its_definition(dtype, key_value_heads, monkeypatch)
 @pytest.mark.parametrize("is_masked", [True, False])
 def test_one_token_after_others_is_its_definition(dtype, rows, is_masked):
     queries, keys, values = _heads(1, 6, rows=rows, dtype=dtype)
-    mask = (torch.arange(6) >= torch.arange(rows)[:, None] % 5)[:, None, None] if is_masked else None
+    is_seen = (torch.arange(6) >= torch.arange(rows)[:, None] % 5)[:, None, None] if is_masked else None
+    mask = torch.zeros(is_seen.shape, dtype=dtype).masked_fill(~is_seen, float("-inf")) if is_masked else None
     tolerance = 1e-5 if dtype == torch.float32 else 0.05
     found = attend(queries, keys, values, mask).double()
-    torch.testing.assert_close(found, _slow(queries, keys, values, mask), rtol=0, atol=tolerance)
+    torch.testing.assert_close(found, _slow(queries, keys, values, is_seen), rtol=0, atol=tolerance)
 
 
 def test_blocks_have_the_gradients_of_the_whole(monkeypatch):

@@ -159,7 +159,7 @@ def test_bf16_by_autocast_writes_what_bf16_computes(model):
 def test_several_tokens_after_a_cache_are_what_one_pass_gives(model):
     ids = torch.randint(60, (2, 9))
     with torch.inference_mode():
-        cache = KeyValueCache(model, 2, 9)
+        cache = KeyValueCache(model, 2)
         parts = [model.hidden(part, cache) for part in ids.split((4, 3, 1, 1), dim=1)]
         torch.testing.assert_close(torch.cat(parts, dim=1), model.hidden(ids))
 
