@@ -19,7 +19,7 @@ class Standing:
 
     Attributes:
         kl_coefficient: of the next update. iteration: updates made.
-        looks: the first, and the one with the highest reward since, if there is one: what verdicts compare with.
+        looks: the first, and the best since, if there is one: what verdicts compare with.
         verdict: on the last look; "unchanged" before there was one.
         best_step, best_reward, best_bits_per_byte: of the look with the highest reward among those judged "improved";
             of the first look while there is none. So a reward that was hacked, or may be chance, never makes the best.
@@ -48,9 +48,8 @@ class Standing:
         judgement = judge([*self.looks, look])
         self.verdict = judgement.verdict
         if judgement.verdict == "improved" and look.reward > self.best_reward:
+            self.looks = [self.looks[0], look]
             self._set_best(look)
-        if look.is_finite:
-            self.looks = [self.looks[0], max([*self.looks[1:], look], key=lambda each: each.reward)]
         return judgement
 
     def facts(self, identity: dict[str, Any]) -> dict[str, Any]:

@@ -172,10 +172,10 @@ def judge(history: Sequence[Look]) -> Judgement:
 
         gain without harm: improved. gain with harm: hacked. harm without gain: unstable. neither: unchanged.
 
-    Unstable are also numbers that are not finite, and a reward that has lost over FALL_BACK of its highest gain. Going
-    on makes no sense after such numbers, and after harm above DAMAGE without gain.
+    Unstable are also numbers that are not finite, and a reward that has lost over FALL_BACK of the highest gain it had
+    without harm. Going on makes no sense after such numbers, and after harm above DAMAGE without gain.
 
-    Args: history: at least two looks, the first before any update.
+    Args: history: at least two looks, the first before any update; those between may be any.
     Raises: TrainingError for fewer.
     """
     if len(history) < 2:
@@ -188,8 +188,7 @@ def judge(history: Sequence[Look]) -> Judgement:
     gain = mean_change(start.rewards, now.rewards)
     cost = relative_change(start.held_out_nats, now.held_out_nats)
     has_gained, numbers = gain.exceeds(LEAST_GAIN), _numbers(start, now, gain, cost)
-    harm = [f"held-out text costs {cost.mean:.1%} more"] if cost.exceeds(TOLERANCE) else []
-    harm += [f"{name} fell by {-change.mean:.2f}" for name, change in _lost_parts(start, now).items()]
+    harm = _harm(start, now)
     if harm and not has_gained:
         reason = f"The text got worse and the reward did not rise for certain: {', '.join(harm)} ({numbers})."
         return Judgement("unstable", reason, must_stop=cost.exceeds(DAMAGE))
@@ -203,17 +202,22 @@ def judge(history: Sequence[Look]) -> Judgement:
     return Judgement("unchanged", f"{_why_unchanged(gain)}: {numbers}.")
 
 
-def _lost_parts(start: Look, now: Look) -> dict[str, Change]:
-    """Parts that are lower than at the start beyond doubt, the largest loss first."""
+def _harm(start: Look, now: Look) -> list[str]:
+    """What got worse beyond doubt, in words: held-out text, then parts of the reward, the largest loss first."""
+    cost = relative_change(start.held_out_nats, now.held_out_nats)
     changes = {name: mean_change(before, now.parts[name]) for name, before in start.parts.items()}
-    lost = {name: change for name, change in changes.items() if change.falls_below(PART_LOSS)}
-    return dict(sorted(lost.items(), key=lambda item: item[1].mean))
+    lost = {name: change.mean for name, change in changes.items() if change.falls_below(PART_LOSS)}
+    told = [f"held-out text costs {cost.mean:.1%} more"] if cost.exceeds(TOLERANCE) else []
+    return told + [f"{name} fell by {-mean:.2f}" for name, mean in sorted(lost.items(), key=lambda item: item[1])]
 
 
 def _fallen_from(history: Sequence[Look]) -> Look | None:
-    """The look with the highest reward, if the last one has lost more than half of its gain beyond doubt."""
+    """The harmless look with the highest reward, if the last one has lost more than half of its gain beyond doubt.
+
+    Coming down from a reward that was hacked is no instability.
+    """
     start, now = history[0], history[-1]
-    peak = max(history, key=lambda look: look.reward)
+    peak = max((look for look in history[:-1] if not _harm(start, look)), key=lambda look: look.reward)
     gain, fall = mean_change(start.rewards, peak.rewards), mean_change(peak.rewards, now.rewards)
     has_fallen = gain.exceeds(LEAST_GAIN) and fall.falls_below(max(FALL_BACK * gain.mean, LEAST_GAIN))
     return peak if has_fallen else None

@@ -127,6 +127,13 @@ def test_a_reward_that_lost_most_of_its_gain_is_unstable():
     assert "0.700 at 10" in judgement.reason
 
 
+def test_coming_down_from_a_hacked_reward_is_not_unstable():
+    hacked = look(10, reward=0.9, held_out=1.4, seed=1)
+    assert judge([START, hacked, look(20, reward=0.6, seed=2)]).verdict == "improved"
+    assert judge([START, hacked, look(20, reward=0.6, held_out=1.1, seed=2)]).verdict == "hacked"
+    assert judge([START, hacked, look(20, seed=2)]).verdict == "unchanged"
+
+
 def test_a_reward_that_keeps_most_of_its_gain_is_improved():
     assert judge([START, look(10, reward=0.7, seed=1), look(20, reward=0.65, seed=2)]).verdict == "improved"
 
