@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import duckdb
@@ -16,8 +14,22 @@ import pyarrow as pa
 from engine.errors import StorageError
 from storage.connection import first_row
 from storage.database import Database
-from storage.records import Metric
-from storage.rows import lists, nullable
+from storage.training_rows import (
+    CheckpointTensor,
+    Remark,
+    Sample,
+    TrainingCheckpoint,
+    TrainingRows,
+    checkpoints_table,
+    measurements_table,
+    metrics_table,
+    remarks_table,
+    samples_table,
+    tensors_table,
+    thumbnails_table,
+)
+
+__all__ = ["KIND", "CheckpointTensor", "Remark", "Sample", "Training", "TrainingCheckpoint", "TrainingRows"]
 
 KIND = "training"
 """`experiment.kind` of a training."""
@@ -33,74 +45,6 @@ TRAINING_TABLES = (
 """The tables whose rows belong to one training, by `experiment.id`."""
 
 _STEPPED = ("metric", *(table for table in TRAINING_TABLES if table != "checkpoint_tensor"))
-
-
-@dataclass(frozen=True)
-class TrainingCheckpoint:
-    """One checkpoint of a run.
-
-    Attributes:
-        step: of the run; 0 is before training. phase: "supervised" or "self-play".
-        folder: where it was saved; it may be gone.
-        is_best: by held-out text, among those up to it. bits_per_byte: at the last look; NaN before the first.
-        saved_at: UTC.
-    """
-
-    step: int
-    phase: str
-    folder: str
-    is_best: bool
-    bits_per_byte: float
-    saved_at: datetime
-
-
-@dataclass(frozen=True, eq=False)
-class CheckpointTensor:
-    """One tensor of a checkpoint: numbers by (measure, version), and its small picture (h, w) float32 or None."""
-
-    tensor: str
-    layer: int | None
-    role: str
-    shape: tuple[int, ...]
-    values: dict[tuple[str, int], float]
-    thumbnail: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A text that the model wrote after `prompt` at a step."""
-
-    step: int
-    prompt: str
-    text: str
-    recorded_at: datetime
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What was said of a step. kind: "improved", "hacked", "unstable", "unchanged" or "notice"."""
-
-    step: int
-    kind: str
-    text: str
-    recorded_at: datetime
-
-    @property
-    def is_verdict(self) -> bool:
-        return self.kind != "notice"
-
-
-@dataclass(eq=False)
-class TrainingRows:
-    """What is to be stored at once: lists that a run fills and hands over."""
-
-    metrics: list[Metric] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    remarks: list[Remark] = field(default_factory=list)
-    checkpoints: list[tuple[TrainingCheckpoint, tuple[CheckpointTensor, ...]]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.metrics or self.samples or self.remarks or self.checkpoints)
 
 
 class Training:
@@ -140,14 +84,14 @@ class Training:
             for checkpoint, tensors in rows.checkpoints:
                 _forget_checkpoint(connection, experiment, checkpoint.step)
                 if first_row(connection, "SELECT 1 FROM checkpoint_tensor WHERE experiment = ?", [experiment]) is None:
-                    _insert(connection, "checkpoint_tensor", experiment, _tensors(tensors))
-                _insert(connection, "checkpoint_measurement", experiment, _measurements(checkpoint.step, tensors))
-                _insert(connection, "checkpoint_thumbnail", experiment, _thumbnails(checkpoint.step, tensors))
+                    _insert(connection, "checkpoint_tensor", experiment, tensors_table(tensors))
+                _insert(connection, "checkpoint_measurement", experiment, measurements_table(checkpoint.step, tensors))
+                _insert(connection, "checkpoint_thumbnail", experiment, thumbnails_table(checkpoint.step, tensors))
             for table, incoming in (
-                ("metric", _metrics(rows.metrics)),
-                ("training_sample", _samples(rows.samples)),
-                ("training_remark", _remarks(rows.remarks)),
-                ("training_checkpoint", _checkpoints([checkpoint for checkpoint, _ in rows.checkpoints])),
+                ("metric", metrics_table(rows.metrics)),
+                ("training_sample", samples_table(rows.samples)),
+                ("training_remark", remarks_table(rows.remarks)),
+                ("training_checkpoint", checkpoints_table([checkpoint for checkpoint, _ in rows.checkpoints])),
             ):
                 if incoming.num_rows:
                     _insert(connection, table, experiment, incoming)
@@ -262,101 +206,6 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, experiment: str, 
     names = ", ".join(f'"{name}"' for name in rows.column_names)
     connection.execute(f"INSERT INTO {table} (experiment, {names}) SELECT ?, {names} FROM incoming", [experiment])  # noqa: S608
     connection.unregister("incoming")
-
-
-def _metrics(rows: Sequence[Metric]) -> pa.Table:
-    return pa.table(
-        {
-            "step": pa.array([row.step for row in rows], pa.int64()),
-            "name": pa.array([row.name for row in rows], pa.string()),
-            "value": nullable([row.value for row in rows]),
-            "recorded_at": _times([row.recorded_at for row in rows]),
-        }
-    )
-
-
-def _samples(rows: Sequence[Sample]) -> pa.Table:
-    return pa.table(
-        {
-            "step": pa.array([row.step for row in rows], pa.int64()),
-            "position": pa.array(range(len(rows)), pa.int32()),
-            "prompt": _texts([row.prompt for row in rows]),
-            "text": _texts([row.text for row in rows]),
-            "recorded_at": _times([row.recorded_at for row in rows]),
-        }
-    )
-
-
-def _remarks(rows: Sequence[Remark]) -> pa.Table:
-    return pa.table(
-        {
-            "step": pa.array([row.step for row in rows], pa.int64()),
-            "kind": pa.array([row.kind for row in rows], pa.string()),
-            "text": _texts([row.text for row in rows]),
-            "recorded_at": _times([row.recorded_at for row in rows]),
-        }
-    )
-
-
-def _checkpoints(rows: Sequence[TrainingCheckpoint]) -> pa.Table:
-    return pa.table(
-        {
-            "step": pa.array([row.step for row in rows], pa.int64()),
-            "phase": pa.array([row.phase for row in rows], pa.string()),
-            "folder": pa.array([row.folder for row in rows], pa.string()),
-            "is_best": pa.array([row.is_best for row in rows], pa.bool_()),
-            "bits_per_byte": nullable([row.bits_per_byte for row in rows]),
-            "saved_at": _times([row.saved_at for row in rows]),
-        }
-    )
-
-
-def _tensors(rows: Sequence[CheckpointTensor]) -> pa.Table:
-    return pa.table(
-        {
-            "position": pa.array(range(len(rows)), pa.int32()),
-            "tensor": pa.array([row.tensor for row in rows], pa.string()),
-            "layer": pa.array([row.layer for row in rows], pa.int32()),
-            "role": pa.array([row.role for row in rows], pa.string()),
-            "shape": pa.array([list(row.shape) for row in rows], pa.list_(pa.int64())),
-        }
-    )
-
-
-def _measurements(step: int, tensors: Sequence[CheckpointTensor]) -> pa.Table:
-    flat = [(row.tensor, *key, value) for row in tensors for key, value in row.values.items()]
-    return pa.table(
-        {
-            "step": pa.array([step] * len(flat), pa.int64()),
-            "tensor": pa.array([row[0] for row in flat], pa.string()),
-            "measure": pa.array([row[1] for row in flat], pa.string()),
-            "version": pa.array([row[2] for row in flat], pa.int32()),
-            "value": nullable([row[3] for row in flat]),
-        }
-    )
-
-
-def _thumbnails(step: int, tensors: Sequence[CheckpointTensor]) -> pa.Table:
-    kept = [(row.tensor, row.thumbnail) for row in tensors if row.thumbnail is not None]
-    return pa.table(
-        {
-            "step": pa.array([step] * len(kept), pa.int64()),
-            "tensor": pa.array([name for name, _ in kept], pa.string()),
-            "num_rows": pa.array([picture.shape[0] for _, picture in kept], pa.int32()),
-            "num_columns": pa.array([picture.shape[1] for _, picture in kept], pa.int32()),
-            "values": lists([picture.ravel() for _, picture in kept], np.float32),
-        }
-    )
-
-
-def _texts(texts: Sequence[str]) -> pa.Array:
-    """Text of a model may hold half of a character's surrogate pair, which no database takes."""
-    return pa.array([text.encode("utf-8", "replace").decode() for text in texts], pa.string())
-
-
-def _times(moments: Sequence[datetime | None]) -> pa.Array:
-    now = datetime.now(UTC)
-    return pa.array([(when or now).astimezone(UTC).replace(tzinfo=None) for when in moments], pa.timestamp("us"))
 
 
 def _aware(when: datetime) -> datetime:

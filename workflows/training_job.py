@@ -248,6 +248,7 @@ class _Work:
             yield lambda event: None
             return
         with Recorder(self.store, self.run.id, self.report, self.run.checkpoints, self.threads) as recorder:
+            recorder.add_missing(self.stand.learnt if phase == "supervised" else self.stand.played, phase, offset)
             record = recorder.listener(phase, offset)
 
             def listen(event: Event) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import StorageError, TrainingError
-from engine.training.checkpoints import bits_per_byte
+from engine.training.checkpoints import Checkpoints, bits_per_byte
 from engine.training.events import Evaluated, Event, Judged, Noticed, Sampled, Saved, StepDone
 from storage.records import Metric
 from storage.store import Store
@@ -52,6 +52,7 @@ class Recorder:
         self._rows = TrainingRows()
         self._adding = threading.Lock()
         self._closing = threading.Event()
+        self._hurry = threading.Event()
         self._writer = threading.Thread(target=self._write_on, name="training recorder", daemon=True)
         self._told_s = -math.inf
 
@@ -61,6 +62,7 @@ class Recorder:
 
     def __exit__(self, kind, error, traceback) -> None:
         self._closing.set()
+        self._hurry.set()
         self._writer.join()
         try:
             self.write()
@@ -114,8 +116,16 @@ class Recorder:
         tensors = record_checkpoint(folder, *known, threads=self._threads)
         kept = TrainingCheckpoint(step, phase, str(folder), is_best, score, _now())
         self._add(lambda rows: rows.checkpoints.append((kept, tensors)))
+        self._hurry.set()  # should the process be killed now, what led to this checkpoint is not told again
         for place in (previous, start) if step == 0 else (previous,):
             _keep(folder / WEIGHTS, place)
+
+    def add_missing(self, kept: Checkpoints, phase: str, offset: int) -> None:
+        """Measure the checkpoints on the disk that the database does not know: the process was killed in between."""
+        known = {checkpoint.step for checkpoint in self._store.training_checkpoints(self._experiment)}
+        for step in kept.steps():
+            if step + offset not in known and (step or not offset):
+                self.add_checkpoint(step + offset, phase, kept.path(step), bits_per_byte(kept.path(step)))
 
     def write(self) -> None:
         """Store what waits. Raises: StorageError; it then still waits."""
@@ -162,7 +172,9 @@ class Recorder:
 
     def _write_on(self) -> None:
         has_told = False
-        while not self._closing.wait(WRITE_EVERY_S):
+        while not self._closing.is_set():
+            self._hurry.wait(WRITE_EVERY_S)
+            self._hurry.clear()
             try:
                 self.write()
             except StorageError as error:
