@@ -171,7 +171,7 @@ class _Work:
         common = self._subspace(lineages)
         nets = np.full((len(self._models),) * 2, np.nan)
         for pair in pairs:
-            gain = pair.dividend.net if pair.dividend.is_shared else 0.0
+            gain = pair.dividend.net if pair.pays else 0.0
             nets[pair.first, pair.second] = nets[pair.second, pair.first] = gain
         group_bits, tree = group_dividend(nets)
         said = verdict(self._names, test, expected, pairs, common)

@@ -25,8 +25,9 @@ STEPS_PER_SPREAD = 2.0
 FINEST = 2.0**-12
 """The finest step, in standard deviations of the matrix: about what 16-bit floats keep."""
 
-NUM_KNOTS, KNOT_BITS, NUMBER_BITS = 33, 16, 32
-"""A distribution is told at so many knots by two numbers of so many bits, every other number by 32; chosen by us."""
+NUM_KNOTS, KNOT_BITS, NUMBER_BITS = (9, 17, 33), 16, 32
+"""A distribution is told at so many knots (what is cheapest) by two numbers of so many bits each, every other number
+by 32; chosen by us."""
 
 
 ALONE = 0.004
@@ -121,26 +122,40 @@ def written(values: np.ndarray, step: float) -> Written:
     if not np.isfinite(symbols).all() or np.abs(symbols).max(initial=0) > 2**24:
         raise MeasureError(f"Weights up to {np.abs(values).max():g} cannot be written in steps of {step:g}.")
     symbols = symbols.astype(np.int32)
-    knots, below = distribution(symbols)
-    side_bits = len(knots) * 2 * KNOT_BITS + 2 * NUMBER_BITS  # the knots; mean and step
-    if len(knots) == 1:
+    lowest = np.int32(symbols.min())
+    side_bits, table = _cheapest(symbols, int(lowest))
+    if table.size == 1:
         return Written(0, side_bits, True)
-    model = constriction.stream.model.Categorical(probabilities(knots, below), perfect=False)
+    model = constriction.stream.model.Categorical(table, perfect=False)
     coder = constriction.stream.stack.AnsCoder()
-    coder.encode_reverse(symbols - np.int32(knots[0]), model)
+    coder.encode_reverse(symbols - lowest, model)
     words = coder.get_compressed()
     back = constriction.stream.stack.AnsCoder(words).decode(model, len(symbols))
-    return Written(32 * len(words), side_bits, bool(np.array_equal(back + np.int32(knots[0]), symbols)))
+    return Written(32 * len(words), side_bits, bool(np.array_equal(back + lowest, symbols)))
 
 
-def distribution(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cheapest(symbols: np.ndarray, lowest: int) -> tuple[int, np.ndarray]:
+    """(bits of side information, probabilities) with as many knots as pay: small matrices are told more roughly."""
+    counts = np.bincount(symbols - lowest)
+    used = np.flatnonzero(counts)
+    choices = []
+    for num_knots in NUM_KNOTS:
+        knots, below = distribution(symbols, num_knots)
+        table = probabilities(knots, below)
+        side_bits = len(knots) * 2 * KNOT_BITS + 2 * NUMBER_BITS  # the knots; mean and step
+        choices.append((side_bits - float(counts[used] @ np.log2(table[used])), side_bits, table))
+    _, side_bits, table = min(choices, key=lambda choice: choice[0])
+    return side_bits, table
+
+
+def distribution(symbols: np.ndarray, num_knots: int = 33) -> tuple[np.ndarray, np.ndarray]:
     """(knots, share of the symbols up to each): what is told of a distribution.
 
-    The knots are the smallest symbol, the largest, and quantiles between them, closer in the tails, NUM_KNOTS at most;
+    The knots are the smallest symbol, the largest, and quantiles between them, closer in the tails, num_knots at most;
     and the symbol before each that stands alone.
     Shares are rounded to KNOT_BITS bits, rising by at least one unit.
     """
-    half = 0.5 * 2.0 ** -np.linspace(11, 0, NUM_KNOTS // 2)
+    half = 0.5 * 2.0 ** -np.linspace(11 if num_knots > 9 else 7, 0, num_knots // 2)
     wanted = np.concatenate([[0.0], half, 1 - half[-2::-1], [1.0]])
     knots = np.unique(np.quantile(symbols, wanted, method="nearest").astype(np.int64))
     ordered = np.sort(symbols)
@@ -150,7 +165,7 @@ def distribution(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_alone[0] = False
     knots = np.union1d(knots, knots[is_alone] - 1)  # as in quantised weights: must not be smeared over the gap
     counts = np.searchsorted(ordered, knots, "right") / len(symbols)
-    units = np.maximum(np.rint(counts * (2**KNOT_BITS - 2 * NUM_KNOTS)), 0) + np.arange(1, len(knots) + 1)
+    units = np.maximum(np.rint(counts * (2**KNOT_BITS - 2 * num_knots)), 0) + np.arange(1, len(knots) + 1)
     return knots, units / units[-1]
 
 

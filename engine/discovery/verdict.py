@@ -45,6 +45,11 @@ class PairDividend:
     coding: CodingGain | None = None
     cka: Cka | None = None
 
+    @property
+    def pays(self) -> bool:
+        """Whether more is shared than alignment finds in noise, and, where it was tried, coding really saved bits."""
+        return self.dividend.is_shared and (self.coding is None or self.coding.gain > 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -72,7 +77,7 @@ def verdict(
     """
     strangers = [pair for pair in pairs if not pair.is_related and math.isfinite(pair.dividend.net)]
     family = [pair for pair in pairs if pair.is_related and math.isfinite(pair.dividend.net)]
-    is_shared = any(pair.dividend.is_shared for pair in strangers)
+    is_shared = any(pair.pays for pair in strangers)
     found = num_found(test) if test else 0
     if is_shared:
         kind = "weights"
@@ -131,9 +136,15 @@ def _of_strangers(pairs: Sequence[PairDividend], names: Sequence[str]) -> list[s
         f"weight on average, {bits_text(best.dividend.net)} at most, after what alignment finds in noise "
         f"({bits_text(best.dividend.null)}) is taken away"
     )
-    if any(pair.dividend.is_shared for pair in pairs):
+    if any(pair.pays for pair in pairs):
+        best = max((pair for pair in pairs if pair.pays), key=lambda pair: pair.dividend.net)
         where = f"{names[best.first]} and {names[best.second]}"
         return [f"{said}: {where} share more than noise does. Check their origin before you believe it."]
+    if best.dividend.is_shared:
+        return [
+            f"{said}: a trace beyond noise, but telling the order costs more than it saves (by coding: "
+            f"{bits_text(best.coding.gain)})."
+        ]
     return [f"{said}: one does not help to compress another."]
 
 

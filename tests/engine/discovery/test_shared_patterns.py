@@ -127,6 +127,7 @@ def dividend(net: float, low: float = math.nan) -> Dividend:
 WEAK, STRONG = power(3, 100), power(20, 100)
 STRANGERS = PairDividend(0, 1, False, dividend(0.0001, -0.001))
 RELATIVES = PairDividend(0, 2, True, dividend(1.85, 1.8), CodingGain(5, 3.1, 1.86, 1.85, 0.01, 10, True))
+TOO_DEAR = CodingGain(3.0, 3.01, -0.01, 0.02, 0.03, 10, True)
 NOISE = pattern_test([made(seed) for seed in range(8)], range(8))
 FORM = pattern_test([made(seed, shift=3.0) for seed in range(9)], range(9))
 
@@ -139,6 +140,7 @@ FORM = pattern_test([made(seed, shift=3.0) for seed in range(9)], range(9))
         ("unanswered", NOISE, power(8, 500), [STRANGERS]),
         ("form", FORM, STRONG, [STRANGERS, RELATIVES]),
         ("weights", FORM, STRONG, [PairDividend(0, 1, False, dividend(0.01, 0.008))]),
+        ("form", FORM, STRONG, [PairDividend(0, 1, False, dividend(0.004, 0.0035), TOO_DEAR)]),
         ("apart", None, WEAK, [STRANGERS]),
         ("unanswered", None, WEAK, [RELATIVES]),
     ],

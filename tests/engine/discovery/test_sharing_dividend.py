@@ -76,8 +76,8 @@ def test_a_known_child_saves_what_its_correlation_says_and_a_coder_really_saves_
     assert found.gross == pytest.approx(bits(correlation), abs=0.01)
     assert found.is_shared
     assert coded.is_exact
-    assert coded.gain == pytest.approx(found.net, abs=0.05)
-    assert coded.gain == pytest.approx(coded.predicted, abs=0.05)
+    assert coded.gain == pytest.approx(found.net, abs=0.03)
+    assert coded.gain == pytest.approx(coded.predicted, abs=0.03)
 
 
 def test_a_child_in_another_order_is_coded_with_the_order_counted(opened):
@@ -189,7 +189,7 @@ def test_what_is_written_is_read_back_in_about_the_bits_of_its_entropy(values):
     entropy = -(counts * np.log2(counts / counts.sum())).sum()
     assert found.num_bits >= entropy - 1e-6
     if len(values) >= 1000:
-        assert found.num_bits <= entropy + 0.06 * len(values) + 64
+        assert found.num_bits + found.side_bits <= entropy + 0.06 * len(values) + 700
 
 
 def test_a_distribution_told_by_its_knots_sums_to_1_and_misses_nothing():
