@@ -7,7 +7,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.errors import TrainingError
+from engine.training.corpora.fingerprints import run_hashes
 
 OVERLAP_CHARACTERS = 100
 """Two documents that share so long a run of characters stay on the same side of the split. Chosen by us: half of what
@@ -147,16 +150,22 @@ def _overlapping(documents: Sequence[Document]) -> list[list[Document]]:
             index = parent[index]
         return index
 
-    first_with: dict[str, int] = {}
-    for index, document in enumerate(documents):
-        text = flat(document.text)
-        for start in range(max(len(text) - OVERLAP_CHARACTERS, 0) + 1):
-            owner = first_with.setdefault(text[start : start + OVERLAP_CHARACTERS], index)
-            parent[root(index)] = root(owner)
+    runs = [_runs(flat(document.text)) for document in documents]
+    owners = np.repeat(np.arange(len(documents)), [len(hashes) for hashes in runs])
+    _, first, which = np.unique(np.concatenate([*runs, np.empty(0, np.uint64)]), return_index=True, return_inverse=True)
+    for index, owner in np.unique(np.stack([owners, owners[first][which]]), axis=1).T.tolist():
+        parent[root(index)] = root(owner)
     groups: dict[int, list[Document]] = {}
     for index, document in enumerate(documents):
         groups.setdefault(root(index), []).append(document)
     return list(groups.values())
+
+
+def _runs(text: str) -> np.ndarray:
+    """Hashes of all runs of OVERLAP_CHARACTERS, or of the whole text where it is shorter; uint64."""
+    width = 4  # bytes a character in UTF-32, so that runs are counted in characters
+    length = min(max(len(text), 1), OVERLAP_CHARACTERS)
+    return run_hashes(text.ljust(1).encode("utf-32-le", errors="replace"), width * length)[::width]
 
 
 def _without_repeats(group: list[Document]) -> list[Document]:

@@ -25,6 +25,10 @@ _TABLE_BITS = 24
 
 def essence(text: str) -> bytes:
     """What remains of a text when copies with other white space, case or letter forms are to be equal: UTF-8."""
+    return b"".join(_essence(text[start : start + _CHUNK]) for start in range(0, len(text), _CHUNK))
+
+
+def _essence(text: str) -> bytes:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return "".join(text.casefold().split()).encode(errors="replace")
@@ -99,7 +103,7 @@ def found_in(wanted: Mapping[int, np.ndarray], texts: Iterable[bytes]) -> dict[i
     tables = {length: np.zeros(1 << _TABLE_BITS, bool) for length in wanted}  # a quick no for nearly every run
     for length, hashes in wanted.items():
         tables[length][hashes >> shift] = True
-    for text in texts:
+    for text in _batches(texts):
         for length, known in wanted.items():
             if not len(known):
                 continue
@@ -107,3 +111,16 @@ def found_in(wanted: Mapping[int, np.ndarray], texts: Iterable[bytes]) -> dict[i
                 maybe = hashes[tables[length][hashes >> shift]]
                 is_found[length][np.searchsorted(known, maybe[among(maybe, known)])] = True
     return is_found
+
+
+def _batches(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """Many short texts as a few long ones, apart by a byte that no text has: the arrays of each cost time."""
+    batch: list[bytes] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _CHUNK:
+            yield b"\0".join(batch)
+            batch, size = [], 0
+    yield b"\0".join(batch)

@@ -31,6 +31,7 @@ def test_pieces_of_a_long_text_join_without_a_seam(monkeypatch):
     texts=st.lists(st.binary(max_size=60), max_size=4), wanted=st.lists(st.binary(min_size=4, max_size=4), max_size=6)
 )
 def test_runs_are_found_where_a_search_by_strings_finds_them(texts, wanted):
+    texts = [text.replace(b"\0", b"\1") for text in texts]  # no essence holds a zero
     wanted = [*wanted, *(text[2:6] for text in texts if len(text) >= 6)]
     keys = {int(run_hashes(run, 4)[0]): run for run in wanted}
     hashes = np.array(sorted(keys), np.uint64)
