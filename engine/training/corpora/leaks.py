@@ -15,7 +15,8 @@ LEAK_BYTES = 100
 some fifteen words, where GPT-3 took thirteen (Brown et al. 2020, appendix C)."""
 
 NEAR_COPY_SHARE = 0.5
-"""Nor may so large a part of a held-out paragraph's runs of SAMPLED_RUN bytes stand in the training text."""
+"""Nor may so large a part of a held-out paragraph's runs of SAMPLED_RUN bytes stand in the training text: near copies,
+and short texts within longer ones. Texts of fewer bytes than such a run are compared as whole documents only."""
 
 _RUN = LEAK_BYTES // 2
 _STRIDE = LEAK_BYTES - _RUN + 1
