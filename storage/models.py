@@ -23,6 +23,7 @@ MODEL_TABLES = (
     "axis_profile",
     "thumbnail",
     "spectrum",
+    "null_signature_v1",
     "health_check",
     "finding",
     "signature_v1",

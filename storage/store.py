@@ -14,6 +14,7 @@ from storage.locations import Locations
 from storage.measures import Measures
 from storage.models import Models
 from storage.neighbours import Neighbours
+from storage.null_signatures import NullSignatures
 from storage.query import Queries
 from storage.readings import Readings
 from storage.sessions import Sessions
@@ -36,6 +37,7 @@ class Store(
     Comparisons,
     Findings,
     Signatures,
+    NullSignatures,
     Neighbours,
     Experiments,
     Training,

@@ -109,6 +109,7 @@ def _add_signatures(commands, shared) -> None:
         "signatures", parents=[shared], help="take the signatures of a model's matrices, to find what resembles them"
     )
     command.add_argument("model", metavar="MODEL", help="as for spectra; it is measured first if need be")
+    command.add_argument("--null", metavar="NAME", default="", help="take those of null matrices instead, made from it")
     command.add_argument("--threads", type=positive, metavar="N", help="use at most N threads")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--background", action="store_true", help="start a job that goes on by itself, and return")

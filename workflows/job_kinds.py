@@ -43,6 +43,11 @@ def _check_model(arguments: dict) -> dict:
     return {"model": model, "name": str(arguments.get("name") or path.stem or model)}
 
 
+def _check_signatures(arguments: dict) -> dict:
+    """Beside the model `null`: the name of a null whose signatures are taken instead of the model's, or empty."""
+    return _check_model(arguments) | {"null": str(arguments.get("null") or "")}
+
+
 def _check_download(arguments: dict) -> dict:
     """`model` is `owner/name`, with `@revision` or with `revision` beside it; `file` is one weight file, or empty."""
     try:
@@ -115,10 +120,10 @@ KINDS: dict[str, JobKind] = {
         title=lambda arguments: f"Measure spectra of {arguments['name']}",
     ),
     "signatures": JobKind(
-        check=_check_model,
-        subject=lambda arguments: arguments["model"],
-        command=lambda arguments: ["--", arguments["model"]],
-        title=lambda arguments: f"Take signatures of {arguments['name']}",
+        check=_check_signatures,
+        subject=lambda arguments: f"{arguments['model']} {arguments['null']}",
+        command=lambda arguments: [f"--null={arguments['null']}", "--", arguments["model"]],
+        title=lambda arguments: f"Take signatures of {'nulls of ' if arguments['null'] else ''}{arguments['name']}",
     ),
     "health": JobKind(
         check=_check_model,

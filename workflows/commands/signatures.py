@@ -38,8 +38,15 @@ def _signatures(arguments: argparse.Namespace, report: Report, run=None) -> dict
     from workflows.signatures import SignaturesSettings
     from workflows.signatures import signatures as signatures_of
 
-    settings = SignaturesSettings(arguments.threads)
     store = Store(arguments.data)
+    if arguments.null:
+        from workflows.null_signatures import null_signatures
+
+        found = null_signatures(
+            arguments.model, arguments.null, store=store, run=run, threads=arguments.threads, report=report
+        )
+        return asdict(found)
+    settings = SignaturesSettings(arguments.threads)
     return asdict(signatures_of(arguments.model, store=store, run=run, settings=settings, report=report))
 
 
@@ -66,7 +73,7 @@ def _start_job(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         raise JobError("A job in the background takes no --threads.", "Run it in the foreground.")
     known = resolve(Store(arguments.data), arguments.model)
-    job = Jobs(arguments.data).start("signatures", {"model": known.uri, "name": known.name})
+    job = Jobs(arguments.data).start("signatures", {"model": known.uri, "name": known.name, "null": arguments.null})
     if arguments.json:
         print(json.dumps({"id": job.id, "title": job.title, "state": job.state}, indent=1))
     else:
@@ -75,6 +82,9 @@ def _start_job(arguments: argparse.Namespace) -> int:
 
 
 def _sentence(outcome: dict) -> str:
+    if "null" in outcome:
+        words = "are stored already" if outcome["was_stored"] else f"in {duration_text(outcome['elapsed_s'])}"
+        return f"{outcome['name']}: signatures of {outcome['null']} nulls {words}."
     if outcome["was_stored"]:
         return f"{outcome['name']}: its {outcome['num_matrices']:,} signatures are stored already, nothing to do."
     words = f"{outcome['name']}: {outcome['num_matrices']:,} signatures in {duration_text(outcome['elapsed_s'])}"
