@@ -37,10 +37,10 @@ def test_a_model_is_trained_through_the_page_survives_a_reload_and_can_be_met(pa
     page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
     look(page, "Weights")
     page.get_by_text("before training").wait_for(timeout=WAIT_MS)
-    page.get_by_text("step 120").wait_for()
+    page.get_by_text("step 120", exact=True).wait_for()
     assert page.get_by_test_id("stImage").count() == 4
     look(page, "Samples")
-    page.get_by_text("step 80").wait_for(timeout=WAIT_MS)
+    page.get_by_text("step 80", exact=True).first.wait_for(timeout=WAIT_MS)
     look(page, "Checkpoints")
     page.get_by_role("button", name="Heatmap").click(timeout=WAIT_MS)
     page.wait_for_url("**/Heatmap?model=tiny**", timeout=WAIT_MS)

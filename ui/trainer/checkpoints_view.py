@@ -9,10 +9,9 @@ import streamlit as st
 
 from engine.naming import role_title
 from storage.training import TrainingCheckpoint
-from ui.page import escape_markdown, store, user_errors
+from ui.page import escape_markdown, user_errors
 from ui.trainer.links import COMPARE, folder_of, go, known_checkpoint, model_links
-from ui.trainer.state import history_of
-from workflows import training
+from ui.trainer.reading import checkpoints_of, history_of, stats_of
 from workflows.training import TrainingRun
 
 METRICS = {
@@ -28,7 +27,7 @@ METRICS = {
 
 def checkpoints_look(run: TrainingRun) -> None:
     """The list, and the comparison of two."""
-    found = training.checkpoints(store(), run.id)
+    found = checkpoints_of(run)
     if not found:
         st.info("No checkpoint has been saved yet.", icon=":material/save:")
         return
@@ -92,7 +91,7 @@ def _two(run: TrainingRun, found: list[TrainingCheckpoint]) -> None:
     with numbers:
         _shown(metrics_table(history_of(run), a.step, b.step))
     with weights:
-        _shown(weights_table(store().checkpoint_stats(run.id, "std"), a.step, b.step))
+        _shown(weights_table(stats_of(run, "std"), a.step, b.step))
     st.caption(
         f"A is {escape_markdown(label(a))}, B is {escape_markdown(label(b))}. Left, what the run measured last at or "
         "before each; right, the mean size of the weights of each role, as standard deviation."

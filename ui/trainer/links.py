@@ -9,7 +9,8 @@ import streamlit as st
 from storage.records import Location
 from storage.training import TrainingCheckpoint
 from ui.page import store
-from workflows import library, training
+from ui.trainer.reading import checkpoints_of
+from workflows import library
 from workflows.trained_models import INITIAL, model_folder
 from workflows.training import TrainingRun
 
@@ -22,7 +23,7 @@ _SHARED = ("model", "other", "tensor", "layer", "role", "view", "look", "over", 
 def model_location(run: TrainingRun) -> Location | None:
     """The finished model in the library; None before it is finished, or after it was deleted."""
     uri = str(run.result.get("uri") or "")
-    return next((known for known in library.locations(store()) if uri and known.uri == uri), None)
+    return next((known for known in library.locations(store()) if known.uri == uri), None) if uri else None
 
 
 def folder_of(run: TrainingRun, checkpoint: TrainingCheckpoint) -> str:
@@ -50,7 +51,7 @@ def latest_here(run: TrainingRun) -> Location | None:
     finished = model_location(run)
     if finished is not None:
         return finished
-    kept = [checkpoint for checkpoint in training.checkpoints(store(), run.id) if folder_of(run, checkpoint)]
+    kept = [checkpoint for checkpoint in checkpoints_of(run) if folder_of(run, checkpoint)]
     return known_checkpoint(run, kept[-1]) if kept else None
 
 
@@ -68,7 +69,7 @@ def model_links(run: TrainingRun, *, key: str) -> None:
 
 def film_button(run: TrainingRun, tensor: str) -> None:
     """To the Heatmap's film of one tensor over the checkpoints that are on the disk."""
-    if sum(bool(folder_of(run, checkpoint)) for checkpoint in training.checkpoints(store(), run.id)) < 2:
+    if sum(bool(folder_of(run, checkpoint)) for checkpoint in checkpoints_of(run)) < 2:
         return
     if st.button("See every weight as a film", key="film", icon=":material/movie:"):
         _lead(run, HEATMAP, tensor=tensor, look="Animation", over="versions")

@@ -18,6 +18,7 @@ from ui.page import escape_markdown, show_late_error, store, tried, user_errors
 from ui.trainer.cost import advice_line, cost_panel
 from ui.trainer.fields import MODEL, SELF_PLAY, TRAINING, controls, forget
 from ui.trainer.looks import open_run, run_in_url
+from ui.trainer.reading import all_runs, look_again
 from ui.trainer.take_along import upload_model
 from ui.trainer.texts import text_controls
 from workflows import training
@@ -77,7 +78,7 @@ def new_model() -> None:
 
 def free_name(wanted: str) -> str:
     """A name that no model and no run has."""
-    taken = {run.name for run in training.runs(store(), jobs())} | {known.name for known in locations(store())}
+    taken = {run.name for run in all_runs()} | {known.name for known in locations(store())}
     number = 2
     free = wanted
     while free in taken:
@@ -268,4 +269,5 @@ def _ending(request: TrainingRequest) -> None:
 def start_run(request: TrainingRequest) -> None:
     """From a callback: check it, start its job and show its page. Raises: WeightscopeError if it cannot be done."""
     job = training.start(store(), jobs(), request)
+    look_again()
     open_run(job.id)

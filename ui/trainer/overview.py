@@ -8,12 +8,11 @@ import streamlit as st
 
 from figures.self_play import REWARD
 from figures.training import LOSS, sparkline
-from ui.job_panel import jobs
-from ui.page import escape_markdown, store, user_errors
+from ui.page import escape_markdown, user_errors
 from ui.trainer.first_model import first_model
 from ui.trainer.looks import NEW, open_run, show_overview
-from ui.trainer.state import best_bits, error_line, history_of, progress_words, run_buttons, state_badge
-from workflows import training
+from ui.trainer.reading import all_runs, history_of
+from ui.trainer.state import best_bits, error_line, progress_words, run_buttons, state_badge
 from workflows.deployment import is_public
 from workflows.training import TrainingRun
 
@@ -25,7 +24,7 @@ COLUMNS = 3
 
 def overview() -> None:
     """The cards, live while something works; the empty state where there is nothing."""
-    found = training.runs(store(), jobs())
+    found = all_runs()
     if not found:
         first_model()
         return
@@ -40,7 +39,7 @@ def overview() -> None:
 @st.fragment(run_every=POLL_S)
 def _live_cards() -> None:
     with user_errors():
-        found = training.runs(store(), jobs())
+        found = all_runs()
         _cards(found)
         if not any(run.is_active for run in found):
             st.rerun()

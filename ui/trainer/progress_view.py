@@ -6,10 +6,8 @@ import streamlit as st
 
 from figures.training import loss_chart, number_line
 from ui.export_panel import chart
-from ui.job_panel import jobs
-from ui.page import escape_markdown, store, user_errors
-from ui.trainer.state import history_of
-from workflows import training
+from ui.page import escape_markdown, user_errors
+from ui.trainer.reading import history_of, notices_of, the_run
 from workflows.training import TrainingRun
 
 POLL_S = 2.0
@@ -40,7 +38,7 @@ def progress_look(run: TrainingRun) -> None:
 @st.fragment(run_every=POLL_S)
 def _live(run_id: str, is_log: bool) -> None:
     with user_errors():
-        _charts(training.run(store(), jobs(), run_id), is_log)
+        _charts(the_run(run_id), is_log)
 
 
 def _charts(run: TrainingRun, is_log: bool) -> None:
@@ -61,7 +59,7 @@ def _charts(run: TrainingRun, is_log: bool) -> None:
 
 
 def _remarks(run: TrainingRun) -> None:
-    notices = [remark for remark in training.remarks(store(), run.id) if not remark.is_verdict]
+    notices = notices_of(run)
     if notices:
         st.markdown("**Milestones**")
         for remark in notices[::-1][:12]:

@@ -10,18 +10,18 @@ import streamlit as st
 from engine.errors import JobError
 from figures.training import HELD_OUT
 from ui.job_panel import jobs
-from ui.page import escape_markdown, show_error, show_late_error, store, user_errors
+from ui.page import escape_markdown, show_error, show_late_error, user_errors
 from ui.trainer.checkpoints_view import checkpoints_look
 from ui.trainer.facts import facts_look
 from ui.trainer.looks import PROGRESS, look_switch, show_overview
 from ui.trainer.progress_view import progress_look
+from ui.trainer.reading import notices_of, the_run
 from ui.trainer.samples_view import samples_look
 from ui.trainer.self_play_view import self_play_look
 from ui.trainer.state import best_bits, delete_button, error_box, run_buttons, state_badge
 from ui.trainer.take_along import take_along
 from ui.trainer.try_it import try_look
 from ui.trainer.weights_view import weights_look
-from workflows import training
 from workflows.training import TrainingRun
 from workflows.wording import bytes_text, count_text, duration_text
 
@@ -47,7 +47,7 @@ def run_page(run_id: str) -> None:
     """Everything below the page's title, of one run."""
     st.button("All runs", icon=":material/arrow_back:", type="tertiary", on_click=show_overview)
     try:
-        run = training.run(store(), jobs(), run_id)
+        run = the_run(run_id)
     except JobError as error:
         show_error(error)
         return
@@ -79,7 +79,7 @@ def _watch(run_id: str) -> None:
 
 
 def _head(run_id: str) -> TrainingRun:
-    run = training.run(store(), jobs(), run_id)
+    run = the_run(run_id)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"### {escape_markdown(run.name)}")
@@ -139,7 +139,7 @@ def _numbers(run: TrainingRun) -> None:
 
 def _last_remark(run: TrainingRun) -> None:
     """The latest milestone or warning."""
-    notices = [remark for remark in training.remarks(store(), run.id) if not remark.is_verdict]
+    notices = notices_of(run)
     if notices:
         st.caption(f":material/flag: step {notices[-1].step:,}: {escape_markdown(notices[-1].text)}")
 

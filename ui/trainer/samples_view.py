@@ -7,8 +7,8 @@ import html
 import streamlit as st
 
 from storage.training import Sample
-from ui.page import store, user_errors
-from workflows import training
+from ui.page import user_errors
+from ui.trainer.reading import samples_of, the_run
 from workflows.training import TrainingRun
 
 POLL_S = 2.0
@@ -19,7 +19,7 @@ LABEL_LENGTH = 80
 
 def samples_look(run: TrainingRun) -> None:
     """The samples of one prompt or of all, live while it works."""
-    known = training.samples(store(), run.id)
+    known = samples_of(run)
     prompts = {_label(sample.prompt): sample.prompt for sample in known}
     chosen = None
     if len(prompts) > 1:
@@ -39,7 +39,7 @@ def samples_look(run: TrainingRun) -> None:
 @st.fragment(run_every=POLL_S)
 def _live(run_id: str, prompt: str | None) -> None:
     with user_errors():
-        _samples(training.samples(store(), run_id), prompt)
+        _samples(samples_of(the_run(run_id)), prompt)
 
 
 def _samples(known: list[Sample], prompt: str | None) -> None:

@@ -9,10 +9,8 @@ from engine.training.rewards import PARTS
 from figures.self_play import PART, REWARD, honesty_chart, part_lines, radar
 from storage.training import Remark
 from ui.export_panel import chart
-from ui.job_panel import jobs
-from ui.page import escape_markdown, store, user_errors
-from ui.trainer.state import history_of
-from workflows import training
+from ui.page import escape_markdown, user_errors
+from ui.trainer.reading import history_of, remarks_of, the_run
 from workflows.training import TrainingRun
 
 POLL_S = 2.0
@@ -45,7 +43,7 @@ def self_play_look(run: TrainingRun) -> None:
 @st.fragment(run_every=POLL_S)
 def _live(run_id: str) -> None:
     with user_errors():
-        _charts(training.run(store(), jobs(), run_id))
+        _charts(the_run(run_id))
 
 
 def _charts(run: TrainingRun) -> None:
@@ -53,7 +51,7 @@ def _charts(run: TrainingRun) -> None:
     if not (history["name"] == REWARD).any():
         st.info("Self-play has not begun: the model learns from text first.", icon=":material/hourglass_empty:")
         return
-    verdicts = [remark for remark in training.remarks(store(), run.id) if remark.is_verdict]
+    verdicts = [remark for remark in remarks_of(run) if remark.is_verdict]
     _latest_verdict(verdicts)
     first = history.loc[history["name"] == REWARD, "step"].min()
     played = history[history["step"] >= first]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-import pandas as pd
 import streamlit as st
 
 from figures.training import BITS
 from ui.job_panel import jobs
 from ui.page import escape_markdown, store, tried
 from ui.trainer.looks import show_overview
+from ui.trainer.reading import look_again
 from workflows import training
 from workflows.deployment import is_public
 from workflows.trained_models import delete_trained
@@ -31,16 +32,6 @@ def state_badge(run: TrainingRun) -> None:
     """Its state as a small coloured badge."""
     text, colour, icon = BADGES[run.state]
     st.badge(text, color=colour, icon=icon)
-
-
-def history_of(run: TrainingRun) -> pd.DataFrame:
-    """Its metrics, read again only after something happened."""
-    return _history(str(store().path), run.id, run.step, run.state)
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def _history(path: str, run_id: str, step: int, state: str) -> pd.DataFrame:
-    return training.history(store(), run_id)
 
 
 def best_bits(run: TrainingRun) -> float:
@@ -67,8 +58,8 @@ def run_buttons(run: TrainingRun, *, key: str, is_full: bool = True) -> None:
             key=f"{key}-pause-{run.id}",
             icon=":material/pause:",
             help="Saves a checkpoint after the step it is in, and ends. Resuming goes on exactly from there.",
-            on_click=tried,
-            args=(training.pause, jobs(), run.id),
+            on_click=_steer,
+            args=(training.pause, run.id),
         )
     elif run.is_resumable:
         st.button(
@@ -77,8 +68,8 @@ def run_buttons(run: TrainingRun, *, key: str, is_full: bool = True) -> None:
             icon=":material/play_arrow:",
             type="primary",
             help="Goes on from the last checkpoint.",
-            on_click=tried,
-            args=(training.resume, jobs(), run.id),
+            on_click=_steer,
+            args=(training.resume, run.id),
         )
     if is_full and (run.is_active or run.is_resumable):
         st.button(
@@ -86,9 +77,15 @@ def run_buttons(run: TrainingRun, *, key: str, is_full: bool = True) -> None:
             key=f"{key}-stop-{run.id}",
             icon=":material/stop_circle:",
             help="Ends the training: the best checkpoint so far becomes the model.",
-            on_click=tried,
-            args=(training.stop, jobs(), run.id),
+            on_click=_steer,
+            args=(training.stop, run.id),
         )
+
+
+def _steer(action: Callable, run_id: str) -> None:
+    """A callback: pause, resume or finish a run."""
+    tried(action, jobs(), run_id)
+    look_again()
 
 
 def delete_button(run: TrainingRun, *, key: str) -> None:
@@ -115,6 +112,7 @@ def _confirm_delete(name: str) -> None:
 
 def _delete(name: str) -> None:
     tried(delete_trained, store(), name)
+    look_again()
     if "late_error" not in st.session_state:
         show_overview()
 

@@ -18,7 +18,7 @@ from ui.chat.turn_view import Actions, draw_turn
 from ui.page import escape_markdown, show_late_error, store, tried, user_errors
 from ui.trainer.checkpoints_view import label
 from ui.trainer.links import folder_of, model_links, model_location
-from workflows import training
+from ui.trainer.reading import checkpoints_of, samples_of
 from workflows.library import locations
 from workflows.locations import describe
 from workflows.training import TrainingRun
@@ -83,7 +83,7 @@ def _choices(run: TrainingRun) -> dict[str, Location | str]:
     finished = model_location(run)
     if finished is not None:
         choices[FINISHED] = finished
-    kept = {label(each): where for each in training.checkpoints(store(), run.id) if (where := folder_of(run, each))}
+    kept = {label(each): where for each in checkpoints_of(run) if (where := folder_of(run, each))}
     if kept:
         choices[LATEST] = list(kept.values())[-1]
     choices |= kept
@@ -130,7 +130,7 @@ def _settings() -> tuple[GenerationSettings, bool]:
 
 
 def _prompt(run: TrainingRun, sides: dict[str, Location | str], settings: GenerationSettings) -> None:
-    known = list(dict.fromkeys(sample.prompt for sample in training.samples(store(), run.id)))[:4]
+    known = list(dict.fromkeys(sample.prompt for sample in samples_of(run)))[:4]
     with st.form("try", border=False):
         prompt = st.text_area(
             "Prompt", key="try_prompt", persist_state="session", height=90, placeholder=known[0] if known else "Once"

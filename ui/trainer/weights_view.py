@@ -12,7 +12,7 @@ from figures.training import layer_lines
 from ui.export_panel import chart
 from ui.page import escape_markdown, store
 from ui.trainer.links import film_button
-from workflows import training
+from ui.trainer.reading import checkpoints_of, stats_of, tensors_of, the_run
 from workflows.training import TrainingRun
 
 POLL_S = 4.0
@@ -34,7 +34,7 @@ MEASURES = {
 
 def weights_look(run: TrainingRun) -> None:
     """The strip and the lines, live while it works."""
-    tensors = store().checkpoint_tensors(run.id)
+    tensors = tensors_of(run)
     if not tensors:
         st.info(
             "The first picture of the weights comes with the first checkpoint."
@@ -60,7 +60,7 @@ def weights_look(run: TrainingRun) -> None:
 
 @st.fragment(run_every=POLL_S)
 def _wait(run_id: str) -> None:
-    if store().checkpoint_tensors(run_id):
+    if tensors_of(the_run(run_id)):
         st.rerun()
 
 
@@ -78,7 +78,7 @@ def _live_strip(run_id: str, tensor: str) -> None:
 
 def _strip(run_id: str, tensor: str) -> None:
     """The same tensor step by step, under one colour scale."""
-    steps = [checkpoint.step for checkpoint in training.checkpoints(store(), run_id)]
+    steps = [checkpoint.step for checkpoint in checkpoints_of(the_run(run_id))]
     shown, pictures = _pictures(str(store().path), run_id, tensor, tuple(steps))
     if not shown:
         st.caption("Of this tensor no pictures were kept.")
@@ -137,7 +137,7 @@ def _live_lines(run_id: str, name: str, measure: str, role: str, is_relative: bo
 
 def _lines(run_id: str, name: str, measure: str, role: str, is_relative: bool) -> None:
     column, title = MEASURES[measure]
-    table = store().checkpoint_stats(run_id, column)
+    table = stats_of(the_run(run_id), column)
     rows = table[table["role"] == role]
     if rows["value"].notna().sum() == 0:
         st.caption(f"Nothing is known of {escape_markdown(measure)} yet.")
