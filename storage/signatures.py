@@ -101,6 +101,14 @@ class Signatures:
             )
         return row is not None
 
+    def models_with_signatures(self) -> set[str]:
+        """Names of the models whose signatures were taken, in the present version."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT m.name FROM {MODELS} s JOIN model m ON m.id = s.model"  # noqa: S608
+            ).fetchall()
+        return {name for (name,) in rows}
+
     def signatures(self, models: Sequence[str] | None = None) -> SignatureTable:
         """Signatures of the matrices of some models, or of all, by model and in file order.
 
