@@ -67,7 +67,7 @@ def test_every_table_view_and_column_has_a_comment(store):
         ).fetchall()
     assert len(tables) >= 13
     generated = {"tensor_stats", "layer_stats", "model_stats"}
-    written = {"comparison_stats", "signature_values", "model_signature_values"}
+    written = {"comparison_stats", "signature_values", "model_signature_values", "pattern_dividends"}
     assert {name for name, _ in views} == generated | written
     assert len(columns) > 3 * len(MEASURES)
     assert [name for name, comment in [*tables, *views, *columns] if not comment] == []
