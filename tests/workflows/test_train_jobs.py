@@ -27,7 +27,6 @@ from workflows.processes import living, read_mark
 from workflows.reports import StoppableReport
 from workflows.runs import RunFolder
 from workflows.training_job import train_model
-from workflows.training_request import TrainingRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_S = 240
@@ -63,10 +62,10 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 
 def test_a_killed_run_is_offered_again_and_ends_in_the_same_bits(store, jobs, text, data, tmp_path):
     request = replace(small_request(text, "killed", steps=400), notes="")
-    request = replace(request, training=replace(request.training, evaluate_every=50, save_every=5, sample_every=0))
+    request = replace(request, training=replace(request.training, evaluate_every=100, save_every=20, sample_every=0))
     home = data / "trained" / "killed"
     job = training.start(store, jobs, request)
-    wait_until(lambda: Checkpoints(home).steps()[-1:] >= [5])
+    wait_until(lambda: Checkpoints(home).steps()[-1:] >= [20])
     living(read_mark(RunFolder(job.folder))).kill()
     (found,) = wait_until(lambda: [r for r in training.runs(store, jobs) if r.state == "interrupted"])
     killed_at = Checkpoints(home).steps()[-1]
