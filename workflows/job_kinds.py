@@ -22,6 +22,7 @@ class JobKind:
         command: arguments -> the words after `python -m workflows <kind>`.
         title: arguments -> one line for people.
         is_public: whether a public deployment does it too (see `workflows.deployment`).
+        grace_s: how long a job may take to stop at its next step before it is killed.
     """
 
     check: Callable[[dict], dict]
@@ -29,6 +30,7 @@ class JobKind:
     command: Callable[[dict], list[str]]
     title: Callable[[dict], str]
     is_public: bool = False
+    grace_s: float = 15.0
 
 
 def _check_model(arguments: dict) -> dict:
@@ -154,5 +156,6 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: arguments["request"]["name"],
         command=lambda _arguments: [],  # the run's folder says it all
         title=lambda arguments: f"Train {arguments['request']['name']}",
+        grace_s=600.0,  # a step of the largest preset on a slow processor and a checkpoint; ours
     ),
 }

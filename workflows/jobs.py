@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from engine.errors import JobError
 from workflows.deployment import check_allowed
-from workflows.job_kinds import KINDS
+from workflows.job_kinds import KINDS, JobKind
 from workflows.processes import START_LINE, end, living, read_mark, spawn
 from workflows.reports import Progress
 from workflows.runs import RUN_ID, EventTail, RunFolder
@@ -158,12 +158,15 @@ class Jobs:
             raise JobError(f"There is no job {job_id!r}.", "It may have been forgotten; look at the list of jobs.")
         return job
 
-    def cancel(self, job_id: str, grace_s: float = 15.0) -> Job:
+    def cancel(self, job_id: str, grace_s: float | None = None) -> Job:
         """Ask a job to stop at its next step; what it finished stays for resuming.
 
-        Returns at once. A job that has not ended after `grace_s` seconds is killed, by a thread of this process.
+        Returns at once. A job that has not ended after `grace_s` seconds (None: as its kind says) is killed, by a
+        thread of this process.
         """
         job = self.get(job_id)
+        if grace_s is None:
+            grace_s = KINDS[job.kind].grace_s if job.kind in KINDS else JobKind.grace_s
         if not job.is_active:
             return job
         run = RunFolder(job.folder)

@@ -20,10 +20,6 @@ from workflows.training_check import check_request
 from workflows.training_estimate import Estimate, estimate
 from workflows.training_request import TrainingRequest
 
-PAUSE_GRACE_S = 600.0
-"""How long a run may take to finish its step and save a checkpoint before it is killed; it can be resumed all the
-same, from the checkpoint before. Ours: a step of the largest preset on a slow processor takes a minute."""
-
 _STATES = {"running": "interrupted", "cancelled": "paused"}
 """What an experiment's status says once nobody works on it."""
 
@@ -74,7 +70,7 @@ def start(store: Store, jobs: Jobs, request: TrainingRequest) -> Job:
 
 def pause(jobs: Jobs, run_id: str) -> Job:
     """Ask a run to save a checkpoint after the step it is in, and to end; `resume` goes on from there, bit for bit."""
-    return jobs.cancel(run_id, grace_s=PAUSE_GRACE_S)
+    return jobs.cancel(run_id)
 
 
 def resume(jobs: Jobs, run_id: str) -> Job:

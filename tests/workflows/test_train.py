@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from engine.errors import Cancelled
+from engine.errors import Cancelled, TrainingError
 from engine.measures.reading import measure_array
 from engine.pooling import pool
 from storage.store import Store
@@ -252,3 +252,28 @@ def test_changes_at_every_checkpoint_are_drawn_without_its_files(trained):
     assert all(sorted(rows["tensor"]) == sorted(names) for _, rows in changes)
     means = [rows[rows["part"] == "weight"]["change_since_start"].mean() for _, rows in changes[:3]]
     assert means == sorted(means), "at first it moves away from where it began"
+
+
+def test_a_training_that_diverges_fails_with_a_reason_and_can_be_finished_from_its_best_checkpoint(folder, text):
+    store = Store(folder / "diverged")
+    request = small_request(text, "diverged", steps=200)
+    wild = replace(request.training, optimizer="adamw", learning_rate=1000.0, max_norm=1e9, warmup_steps=0)
+    request = replace(request, training=wild)
+    run = RunFolder.create(store.folder / "runs", "train", {"request": request.to_json()})
+    with pytest.raises(TrainingError, match="stopped by itself"):
+        train_model(request, store=store, run=run, report=Report())
+    (experiment,) = store.experiments("training")
+    assert experiment.status == "failed" and "stopped by itself" in experiment.message
+    training.finish_mark(run).touch()
+    result = train_model(request, store=store, run=run, report=Report())
+    assert math.isfinite(result["bits_per_byte"])
+    weights = load_file(Path(result["folder"]) / "model.safetensors")
+    assert all(np.isfinite(values).all() for values in weights.values())
+
+
+def test_an_unfinished_training_can_be_deleted_by_its_name(store, command):
+    (store.folder / "trained" / "half" / "checkpoint-1").mkdir(parents=True)
+    refused = command("delete", "half")
+    assert refused.returncode == 1 and (store.folder / "trained" / "half").exists()
+    assert command("delete", "half", "--yes").returncode == 0
+    assert not (store.folder / "trained" / "half").exists()
