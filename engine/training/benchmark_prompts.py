@@ -20,7 +20,7 @@ from engine.training.verdict import Look
 NUM_PROMPTS = 16
 SAMPLES = 4
 """Prompts of a benchmark and texts written after each: as much writing as one update of the default settings. The
-standard error of a reward is then about 0.01. Chosen by us, see LOG.md."""
+standard error of a change of the reward is then 0.006 to 0.009. Chosen by us, see LOG.md."""
 
 HELD_OUT_BYTES = 1 << 16
 """Held-out text priced at a look, at the most: 64 KiB. A look then costs about 1.4 updates of the default
