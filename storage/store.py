@@ -8,6 +8,7 @@ from storage.comparisons import Comparisons
 from storage.database import Database
 from storage.experiments import Experiments
 from storage.findings import Findings
+from storage.forensics import ForensicsStore
 from storage.health import Health
 from storage.location import DATABASE_NAME, data_folder
 from storage.locations import Locations
@@ -36,6 +37,7 @@ class Store(
     Health,
     Comparisons,
     Findings,
+    ForensicsStore,
     Signatures,
     NullSignatures,
     Neighbours,
