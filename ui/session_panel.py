@@ -30,6 +30,7 @@ SAVED_PAGES = {
     "3D Weights": ":material/landscape:",
     "Compare": ":material/compare_arrows:",
     "Discovery": ":material/travel_explore:",
+    "Self-Play Trainer": ":material/exercise:",
     "Compression Lab": ":material/compress:",
     "Functional Scan": ":material/neurology:",
     "Lattice": ":material/grain:",

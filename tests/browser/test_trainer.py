@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 HOME = Path(__file__).resolve().parent.parent.parent / "Home.py"
 PAGE = "Self-Play_Trainer"
 TINY = (
-    "look=New+model&name=tiny&vocabulary_size=300&width=16&layers=1&heads=1&context=32&train_steps=120&train_threads=1"
+    "show=New+model&name=tiny&vocabulary_size=300&width=16&layers=1&heads=1&context=32&train_steps=120&train_threads=1"
     "&train_batch_size=2&train_precision=fp32&train_evaluate_every=40&train_save_every=40&train_sample_every=40"
     "&train_warmup_steps=5"
 )

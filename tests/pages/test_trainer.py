@@ -53,7 +53,7 @@ def test_setting_up_a_preset_leads_to_the_form_with_its_numbers(open_page):
 
 
 def test_a_link_carries_the_whole_form(open_page):
-    app = open_page(PAGE, look="New model", name="abc", width="64", train_steps="33", play="true", reward_length="2.5")
+    app = open_page(PAGE, show="New model", name="abc", width="64", train_steps="33", play="true", reward_length="2.5")
     assert not app.exception
     assert app.text_input(key="name").value == "abc"
     assert app.number_input(key="width").value == 64
@@ -62,7 +62,7 @@ def test_a_link_carries_the_whole_form(open_page):
 
 
 def test_the_cost_is_there_before_anything_is_made(open_page, text_of):
-    app = open_page(PAGE, look="New model", train_steps="100", train_batch_size="10", context="256")
+    app = open_page(PAGE, show="New model", train_steps="100", train_batch_size="10", context="256")
     metrics = {metric.label: metric.value for metric in app.metric}
     assert metrics["parameters"] == "2.16 M"
     assert {"memory", "disk"} <= metrics.keys()
@@ -76,7 +76,7 @@ def test_the_cost_is_there_before_anything_is_made(open_page, text_of):
 
 
 def test_without_text_there_is_nothing_to_train(open_page, text_of):
-    app = open_page(PAGE, look="New model")
+    app = open_page(PAGE, show="New model")
     app.multiselect(key="text").set_value([]).run()
     assert not app.exception
     assert "no text to learn from" in text_of(app)
@@ -84,14 +84,14 @@ def test_without_text_there_is_nothing_to_train(open_page, text_of):
 
 
 def test_a_shape_that_no_model_has_says_what_would_do(open_page, text_of):
-    app = open_page(PAGE, look="New model", width="100", heads="6")
+    app = open_page(PAGE, show="New model", width="100", heads="6")
     assert not app.exception
     assert "cannot be shared by 6 heads" in text_of(app)
     assert app.button(key="train").disabled
 
 
 def test_a_taken_name_is_said_and_nothing_is_started(open_page, text_of):
-    app = open_page(PAGE, look="New model", name="starter")
+    app = open_page(PAGE, show="New model", name="starter")
     app.button(key="train").click().run()
     assert not app.exception
     assert "starter" in text_of(app)
@@ -100,7 +100,7 @@ def test_a_taken_name_is_said_and_nothing_is_started(open_page, text_of):
 
 
 def test_a_broken_file_is_an_error_and_never_text(open_page):
-    app = open_page(PAGE, look="New model")
+    app = open_page(PAGE, show="New model")
     app.file_uploader[0].set_value([("broken.pdf", b"%PDF-1.4 not really", "application/pdf")]).run()
     assert not app.exception
     assert any("broken" in error.value for error in app.error)
@@ -109,7 +109,7 @@ def test_a_broken_file_is_an_error_and_never_text(open_page):
 
 def test_an_upload_takes_the_place_of_the_default_text_and_shows_its_encoding(open_page, text_of):
     words = "Жил-был старый король, и было у него три сына и одна дочь. " * 400
-    app = open_page(PAGE, look="New model")
+    app = open_page(PAGE, show="New model")
     app.file_uploader[0].set_value([("tale.txt", words.encode("cp1251"), "text/plain")]).run()
     assert not app.exception
     assert app.multiselect(key="text").value == ["tale.txt"]
@@ -124,13 +124,13 @@ def test_a_data_set_of_the_hub_is_one_word_that_says_it_all(open_page, text_of):
     choice = choice_of(label, 2.0, {})
     assert (choice.source, choice.split, choice.column) == ("hub:owner/name", "train", "the text")
     assert (choice.documents, choice.weight) == (500, 2.0)
-    app = open_page(PAGE, look="New model", text=label)
+    app = open_page(PAGE, show="New model", text=label)
     assert not app.exception
     assert "at most 500 documents" in text_of(app)
 
 
 def test_a_text_that_is_gone_is_said(open_page, text_of):
-    app = open_page(PAGE, look="New model", text="lost.txt")
+    app = open_page(PAGE, show="New model", text="lost.txt")
     assert not app.exception
     assert any("lost" in error.value for error in app.error)
     assert app.button(key="train").disabled
@@ -138,10 +138,10 @@ def test_a_text_that_is_gone_is_said(open_page, text_of):
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_look_at_a_finished_run_is_drawn_from_the_database_alone(look, open_page):
-    app = open_page(PAGE, run=remember(), look=look)
+    app = open_page(PAGE, run=remember(), show=look)
     assert not app.exception
     assert not app.error
-    assert app.segmented_control(key="look").value == look
+    assert app.segmented_control(key="show").value == look
 
 
 def test_the_head_tells_the_numbers_that_matter(open_page, text_of):
@@ -154,12 +154,12 @@ def test_the_head_tells_the_numbers_that_matter(open_page, text_of):
 
 
 def test_texts_of_models_are_text_and_never_markup(open_page, text_of):
-    app = open_page(PAGE, run=remember(), look="Samples")
+    app = open_page(PAGE, run=remember(), show="Samples")
     html = "".join(element.proto.body for element in app.get("html"))
     assert "<script>" not in html
     assert "&lt;script&gt;alert(6)&lt;/script&gt;" in html
     for look in ("Progress", "Self-play", "Details"):
-        text = text_of(open_page(PAGE, run=remember(), look=look))
+        text = text_of(open_page(PAGE, run=remember(), show=look))
         assert HOSTILE not in text
         assert escape_markdown(HOSTILE) in text
 
@@ -203,7 +203,7 @@ def test_deleting_a_run_asks_first(open_page, text_of):
 def test_a_public_deployment_says_that_nothing_is_trained(open_page, text_of, monkeypatch):
     monkeypatch.setenv("WEIGHTSCOPE_PUBLIC", "1")
     for look in ("Runs", "New model"):
-        app = open_page(PAGE, look=look)
+        app = open_page(PAGE, show=look)
         assert not app.exception
         assert "nothing can be trained here" in text_of(app)
         assert not any(each.label in ("Train", "Train it now", "New model") for each in app.button)

@@ -73,9 +73,11 @@ def label(checkpoint: TrainingCheckpoint) -> str:
 def _two(run: TrainingRun, found: list[TrainingCheckpoint]) -> None:
     st.markdown("**Two of them side by side**")
     by_label = {label(checkpoint): checkpoint for checkpoint in found}
+    here = [checkpoint for checkpoint in found if folder_of(run, checkpoint)]
+    first, last = (here[0], here[-1]) if len(here) > 1 else (found[0], found[-1])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        a = by_label[_bound("A", list(by_label), "a", label(found[0]))]
-        b = by_label[_bound("B", list(by_label), "b", label(found[-1]))]
+        a = by_label[_bound("A", list(by_label), "a", label(first))]
+        b = by_label[_bound("B", list(by_label), "b", label(last))]
         is_able = bool(folder_of(run, a) and folder_of(run, b)) and a.step != b.step
         is_asked = st.button(
             "Every weight of both, in Compare",

@@ -1,4 +1,7 @@
-"""Where a person is on the trainer's page, as the URL says it: `?run=` for one run, `?look=` for what is seen of it."""
+"""Where a person is on the trainer's page, as the URL says it: `?run=` for one run, `?show=` for what is seen of it.
+
+Not `?look=`, the name that Heatmap gives to its own: no page can be left with a parameter that its own widget holds.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ RUNS, NEW = "Runs", "New model"
 PROGRESS = "Progress"
 """The first look at a run."""
 
-_LOOK, _RUN = "look", "run"
+_LOOK, _RUN = "show", "run"
 
 
 def run_in_url() -> str:

@@ -40,7 +40,7 @@ LOOKS: dict[str, Callable[[TrainingRun], None]] = {
     "Checkpoints": checkpoints_look,
     "Details": facts_look,
 }
-"""Every look at a run, by the name in the URL (`?look=`), in reading order."""
+"""Every look at a run, by the name in the URL (`?show=`), in reading order."""
 
 
 def run_page(run_id: str) -> None:
