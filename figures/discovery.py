@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -42,7 +44,7 @@ def signature_map(
             tooltip=tooltips,
         )
         .add_params(picked)
-        .properties(height=MAP_HEIGHT)
+        .properties(height=MAP_HEIGHT + _legend_height(table[colour]))
     )
 
 
@@ -71,25 +73,24 @@ def similarity_map(cosines: np.ndarray, names: list[str], order: list[int] | Non
             "cosine": cosines.ravel(),
         }
     )
-    side = max(180, min(26 * len(names), 620))
     return (
         alt.Chart(table)
         .mark_rect()
         .encode(
-            x=alt.X("b:N", sort=placed, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=140)),
-            y=alt.Y("a:N", sort=placed, title=None, axis=alt.Axis(labelLimit=180)),
+            x=alt.X("b:N", sort=placed, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=140, labelOverlap=False)),
+            y=alt.Y("a:N", sort=placed, title=None, axis=alt.Axis(labelLimit=180, labelOverlap=False)),
             color=alt.Color(
                 "cosine:Q",
                 scale=alt.Scale(scheme="blueorange", domain=[-1, 1]),
-                legend=alt.Legend(orient="top", gradientLength=180),
+                legend=alt.Legend(orient="top", gradientLength=120),
             ),
             tooltip=["a:N", "b:N", alt.Tooltip("cosine:Q", format=".3f")],
         )
-        .properties(height=side + 90)
+        .properties(height=_model_height(len(names)))
     )
 
 
-def dendrogram(linkage: np.ndarray, names: list[str]) -> alt.LayerChart:
+def dendrogram(linkage: np.ndarray, names: list[str]) -> alt.Chart:
     """Who joins whom at which distance: leaves at the left edge, 1 − cosine to the right.
 
     Args: linkage: scipy's, (n − 1, 4). names: of the n leaves.
@@ -102,25 +103,27 @@ def dendrogram(linkage: np.ndarray, names: list[str]) -> alt.LayerChart:
         for branch, (places, distances) in enumerate(zip(tree["icoord"], tree["dcoord"], strict=True))
         for point, (place, distance) in enumerate(zip(places, distances, strict=True))
     ]
-    leaves = pd.DataFrame({"place": range(len(names)), "name": [names[leaf] for leaf in tree["leaves"]]})
-    height = max(160, 24 * len(names))
+    leaves = json.dumps([names[leaf] for leaf in tree["leaves"]])
+    axis = alt.Axis(
+        values=list(range(len(names))),
+        labelExpr=f"{leaves}[datum.value]",
+        labelLimit=200,
+        grid=False,
+        ticks=False,
+        domain=False,
+    )
     scale = alt.Scale(domain=[-0.5, len(names) - 0.5], reverse=True, nice=False)
-    branches = (
+    return (
         alt.Chart(pd.DataFrame(lines))
         .mark_line(strokeWidth=1.6, color="#4c8bf5")
         .encode(
             x=alt.X("distance:Q", title="1 − cosine", scale=alt.Scale(zero=True)),
-            y=alt.Y("place:Q", axis=None, scale=scale),
+            y=alt.Y("place:Q", title=None, axis=axis, scale=scale),
             detail="branch:N",
             order="point:O",
         )
+        .properties(height=_model_height(len(names)))
     )
-    labels = (
-        alt.Chart(leaves)
-        .mark_text(align="right", dx=-6, limit=170)
-        .encode(x=alt.value(0), y=alt.Y("place:Q", axis=None, scale=scale), text="name:N", tooltip="name:N")
-    )
-    return (branches + labels).properties(height=height, padding={"left": 180, "right": 12, "top": 6, "bottom": 6})
 
 
 def oddness(table: pd.DataFrame) -> alt.Chart:
@@ -175,6 +178,16 @@ def feature_spread(table: pd.DataFrame, feature: str, title: str, by: str) -> al
     return (ticks + medians).properties(height=max(140, 34 * table[by].nunique()))
 
 
+def _legend_height(column: pd.Series) -> int:
+    """What the legend takes from a picture, so that map and null keep the same size."""
+    return 62 if is_number(column) else 42 + 22 * -(-min(column.nunique(), MOST_COLOURS) // 3)
+
+
+def _model_height(count: int) -> int:
+    """Of a picture with a line for each model, its labels and legend included."""
+    return 200 + min(28 * count, 700)
+
+
 def is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
@@ -189,17 +202,19 @@ def _few_names(table: pd.DataFrame, colour: str) -> pd.DataFrame:
 
 def _colour(table: pd.DataFrame, colour: str) -> alt.Color:
     if is_number(table[colour]):
-        return alt.Color(f"{colour}:Q", scale=alt.Scale(scheme="viridis"), legend=alt.Legend(orient="top"))
+        return alt.Color(
+            f"{colour}:Q", scale=alt.Scale(scheme="viridis"), legend=alt.Legend(orient="bottom", gradientLength=160)
+        )
     return alt.Color(
-        f"{colour}:N", scale=alt.Scale(scheme="tableau10"), legend=alt.Legend(orient="top", columns=5, labelLimit=160)
+        f"{colour}:N",
+        scale=alt.Scale(scheme="tableau10"),
+        legend=alt.Legend(orient="bottom", columns=3, labelLimit=120),
     )
 
 
 def _axis(is_shown: bool) -> alt.Axis:
     """UMAP's and t-SNE's numbers mean nothing, so that they are not drawn."""
-    return (
-        alt.Axis(grid=True, format="~g") if is_shown else alt.Axis(labels=False, ticks=False, grid=False, domain=False)
-    )
+    return alt.Axis(grid=True) if is_shown else alt.Axis(labels=False, ticks=False, grid=False, domain=False)
 
 
 def _size(count: int) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from engine.discovery.signature import FEATURES, transformed
-from engine.naming import role_title
+from engine.discovery.signature import FEATURES, model_signature, transformed
+from engine.naming import Place, role_title
 from storage.store import Store
 
 UNKNOWN = "unknown"
@@ -20,8 +20,8 @@ class SignatureTable:
     """Signatures of matrices, ready for maps.
 
     Attributes:
-        places: one row each: model, family, modality, tensor, layer (nullable), role (in words), depth (0 … 1, NaN
-            outside of the layers), share (of the entries that were looked at).
+        places: one row each: model, family, modality, tensor, layer (nullable), role (in words), role_name, stack,
+            depth (0 … 1, NaN outside of the layers), share (of the entries that were looked at).
         values: (n, features) raw, NaN where undefined. standard: (n, features) in standard units, 0 where undefined.
         nulls, null_standard: the same of one null of each matrix; rows of NaN where none was taken. null: its name.
     """
@@ -62,6 +62,7 @@ def signature_table(store: Store, null: str) -> SignatureTable:
     places = found.places.copy()
     places["depth"] = _depths(places)
     places["modality"] = _modalities(store, places["model"])
+    places["role_name"] = places["role"]
     places["role"] = [role_title(role) for role in places["role"]]
     raw = store.null_signatures(null)
     rows = {key: place for place, key in enumerate(zip(raw["model"], raw["tensor"], strict=True))}
@@ -74,6 +75,19 @@ def signature_table(store: Store, null: str) -> SignatureTable:
     if fit is not None and taken.any():
         standard[taken] = fit.tensors.apply(transformed(nulls[taken]))
     return SignatureTable(places, found.values, found.standard, null, nulls, standard)
+
+
+def null_model_signatures(store: Store, table: SignatureTable) -> tuple[list[str], np.ndarray]:
+    """Signatures of whole models whose every matrix is a null, in the units of the real ones.
+
+    Returns: the models that nulls were taken of, and (models, numbers) standardised.
+    """
+    fit, rows, names = store.signature_fit(), [], []
+    for name, places in table.places[table.has_null].groupby("model", sort=False):
+        where = [_place(*each) for each in zip(places["layer"], places["role_name"], places["stack"], strict=True)]
+        rows.append(fit.models.apply(model_signature(where, table.nulls[places.index.to_numpy()])))
+        names.append(str(name))
+    return names, np.array(rows)
 
 
 def unusual(values: np.ndarray, standard: np.ndarray, count: int = 6) -> pd.DataFrame:
@@ -91,6 +105,10 @@ def unusual(values: np.ndarray, standard: np.ndarray, count: int = 6) -> pd.Data
             "meaning": [entries[place].description for place in order],
         }
     )
+
+
+def _place(layer, role: str, stack: str) -> Place:
+    return Place(None if pd.isna(layer) else int(layer), role, "weight", stack)
 
 
 def _depths(places: pd.DataFrame) -> pd.Series:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.discovery.signature import FEATURES, GROUPS
 from ui.export_panel import chart
+from ui.page import escape_markdown
 from workflows.discovery_tables import SignatureTable
 
 FEATURE, BY = "feature", "by"
@@ -30,7 +31,8 @@ def features_view(table: SignatureTable) -> None:
         by = st.selectbox("By", BYS, key=BY, bind="query-params")
     place = titles[title]
     entry = list(FEATURES.values())[place]
-    st.caption(f"{entry.description} Unit: {entry.unit}. Unchanged by: {', '.join(sorted(entry.invariances)) or '—'}.")
+    unchanged = ", ".join(sorted(entry.invariances)) or "nothing"
+    st.caption(f"{escape_markdown(entry.description)} Unit: {entry.unit}. Unchanged by: {unchanged}.")
     kinds = [("weights", table.values[:, place])]
     if table.has_null.any():
         kinds.append(("null", table.nulls[:, place]))

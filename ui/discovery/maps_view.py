@@ -102,9 +102,9 @@ def _draw_null(table: SignatureTable, digest: str, method: str) -> None:
 
     has_null = table.has_null
     if has_null.sum() >= LEAST:
-        standard, title = table.null_standard[has_null], f"the same of {NULLS[table.null].title} nulls"
+        standard, title = table.null_standard[has_null], f"{NULLS[table.null].title} nulls"
         if not has_null.all():
-            title += f", of {int(has_null.sum()):,} of them"
+            title += f" ({int(has_null.sum()):,} of {len(has_null):,})"
     else:
         standard, title = (
             same_covariance_null(table.standard).astype(np.float32),

@@ -26,10 +26,10 @@ def _similar(table: SignatureTable) -> None:
     similar_view(table)
 
 
-def _models(_: SignatureTable) -> None:
+def _models(table: SignatureTable) -> None:
     from ui.discovery.models_view import models_view
 
-    models_view()
+    models_view(table)
 
 
 def _odd(table: SignatureTable) -> None:
@@ -98,7 +98,7 @@ def discovery_page() -> None:
 
 
 def _on_signatures(look: Callable[[SignatureTable], None]) -> None:
-    null_column, coverage_column = st.columns([1, 2.4], gap="large")
+    null_column, coverage_column = st.columns([1, 3], gap="large", vertical_alignment="bottom")
     with null_column:
         null = pick_null()
     with coverage_column:

@@ -32,7 +32,7 @@ def similar_view(table: SignatureTable) -> None:
         in_roles = IN_ROLES[_pick("Among", list(IN_ROLES), ROLES)]
     place = row_of(table, model, tensor)
     if place is not None:
-        tensor_card(table, place, key="similar")
+        tensor_card(table, place, key="similar", with_neighbours=False)
     layers, whole = st.columns([1.5, 1], gap="large")
     with layers:
         st.subheader("Similar matrices", anchor=False)

@@ -21,9 +21,9 @@ def pick_null() -> str:
     titles = {null.title: null for null in NULLS.values()}
     if st.session_state.get(NULL) not in titles:
         st.session_state[NULL] = next(iter(titles))
-    chosen = titles[st.selectbox("Null beside it", list(titles), key=NULL, bind="query-params")]
-    st.caption(f"Keeps {chosen.keeps}; forgets {chosen.forgets}.")
-    return chosen.name
+    words = "\n".join(f"- **{null.title}** keeps {null.keeps}; forgets {null.forgets}." for null in NULLS.values())
+    words = f"Noise made from the very matrices. What it shows as well is no finding.\n{words}"
+    return titles[st.selectbox("Null beside it", list(titles), key=NULL, bind="query-params", help=words)].name
 
 
 def load_table(null: str) -> SignatureTable:

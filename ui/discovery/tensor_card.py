@@ -14,15 +14,17 @@ from workflows.locations import locations
 NUM_NEIGHBOURS = 8
 
 
-def tensor_card(table: SignatureTable, place: int, *, key: str) -> None:
-    """A card on row `place` of the table, with links to the pages that show its weights."""
+def tensor_card(table: SignatureTable, place: int, *, key: str, with_neighbours: bool = True) -> None:
+    """A card on row `place` of the table, with links to the pages that show its weights, and what resembles it."""
     row = table.places.iloc[place]
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{escape_markdown(row['tensor'])}** · {escape_markdown(row['model'])} · {row['role']}")
             st.space("stretch")
             tensor_links(row["model"], row["tensor"], key=key)
-        odd_column, near_column = st.columns([1, 1.1], gap="large")
+        odd_column, near_column = (
+            st.columns([1, 1.1], gap="large") if with_neighbours else (st.container(), st.container())
+        )
         with odd_column:
             st.caption("In what it differs most from the typical matrix of all that were measured")
             st.dataframe(
@@ -34,6 +36,8 @@ def tensor_card(table: SignatureTable, place: int, *, key: str) -> None:
                     "units from typical": st.column_config.NumberColumn(format="%+.1f"),
                 },
             )
+        if not with_neighbours:
+            return
         with near_column:
             st.caption("What resembles it most, over everything that was ever measured")
             near = store().similar_tensors(row["model"], row["tensor"], Among(NUM_NEIGHBOURS, model="any"))
