@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from engine.training.footprint import num_parameters
+from engine.training.presets import PRESETS
 from storage.store import Store
 from tests.pages.training_rows import HOSTILE, STEPS, TENSOR, remember
 from ui.markdown import escape_markdown
 from workflows import training_estimate
+from workflows.wording import count_text
 
 PAGE = "pages/7_Self-Play_Trainer.py"
 LOOKS = ("Progress", "Weights", "Samples", "Self-play", "Try it", "Checkpoints", "Details")
@@ -46,10 +51,10 @@ def test_setting_up_a_preset_leads_to_the_form_with_its_numbers(open_page):
     app.button(key="set-standard").click().run()
     assert not app.exception
     assert app.segmented_control(key="preset").value == "standard"
-    assert app.number_input(key="layers").value == 8
+    assert app.number_input(key="layers").value == PRESETS["standard"].model.layers
     app.segmented_control(key="preset").set_value("quick").run()
-    assert app.number_input(key="layers").value == 4
-    assert app.number_input(key="train_steps").value == 1500
+    assert app.number_input(key="layers").value == PRESETS["quick"].model.layers
+    assert app.number_input(key="train_steps").value == PRESETS["quick"].training.steps
 
 
 def test_a_link_carries_the_whole_form(open_page):
@@ -64,7 +69,7 @@ def test_a_link_carries_the_whole_form(open_page):
 def test_the_cost_is_there_before_anything_is_made(open_page, text_of):
     app = open_page(PAGE, show="New model", train_steps="100", train_batch_size="10", context="256")
     metrics = {metric.label: metric.value for metric in app.metric}
-    assert metrics["parameters"] == "2.16 M"
+    assert metrics["parameters"] == count_text(num_parameters(replace(PRESETS["quick"].model, context=256)))
     assert {"memory", "disk"} <= metrics.keys()
     assert "**256 k tokens**" in text_of(app)
     for _ in range(40):
