@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from engine.errors import JobError
+from engine.errors import JobError, TrainingError
 from storage.records import Experiment
 from storage.store import Store
 from storage.training import KIND, Remark, Sample, TrainingCheckpoint
@@ -36,7 +36,8 @@ class TrainingRun:
         progress: phase, done and total steps, steps per second, seconds left; None when nobody works on it.
         step: the last one that reported. latest: metric name -> its last value.
         error: why it failed or was interrupted; None otherwise.
-        result: {"folder", "name", "uri", "best_step", "bits_per_byte", "perplexity", …} once it is done.
+        result: once it is done: name, uri (= folder), content_hash, phase, best_step, steps, ending, reason, parent,
+            elapsed_s, verdict, text, bits_per_byte, perplexity, test_bytes, num_parameters, model; else {}.
         log: what the job said, oldest first.
     """
 
@@ -145,7 +146,7 @@ def _run_of_job(job: Job, kept: Experiment | None, latest: dict[str, tuple[int, 
         id=job.id,
         name=job.arguments["request"]["name"],
         state=state,
-        request=TrainingRequest.from_json(job.arguments["request"]),
+        request=_request(job.arguments["request"]),
         created_at=job.created_at,
         finished_at=kept.finished_at if kept and not job.is_active else None,
         is_resumable=job.is_resumable,
@@ -158,12 +159,20 @@ def _run_of_job(job: Job, kept: Experiment | None, latest: dict[str, tuple[int, 
     )
 
 
+def _request(values: dict) -> TrainingRequest:
+    """What was asked; of a run by another version, whose settings mean nothing here, its name alone: it stays listed."""
+    try:
+        return TrainingRequest.from_json(values)
+    except TrainingError:
+        return TrainingRequest(str(values.get("name", "")))
+
+
 def _run_of_memory(kept: Experiment, latest: dict[str, tuple[int, float]]) -> TrainingRun:
     return TrainingRun(
         id=kept.id,
         name=kept.name,
         state=_STATES.get(kept.status, kept.status),
-        request=TrainingRequest.from_json(kept.settings),
+        request=_request(kept.settings),
         created_at=kept.started_at,
         finished_at=kept.finished_at,
         step=max((step for step, _ in latest.values()), default=0),

@@ -277,3 +277,9 @@ def test_an_unfinished_training_can_be_deleted_by_its_name(store, command):
     assert refused.returncode == 1 and (store.folder / "trained" / "half").exists()
     assert command("delete", "half", "--yes").returncode == 0
     assert not (store.folder / "trained" / "half").exists()
+
+
+def test_a_run_by_another_version_is_still_listed(store):
+    store.begin_training("run-1", "old", {"name": "old", "forgotten_setting": 1})
+    (found,) = training.runs(store, Jobs(store.folder))
+    assert (found.name, found.request.name, found.state) == ("old", "old", "interrupted")
