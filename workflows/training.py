@@ -160,7 +160,7 @@ def _run_of_job(job: Job, kept: Experiment | None, latest: dict[str, tuple[int, 
 
 
 def _request(values: dict) -> TrainingRequest:
-    """What was asked; of a run by another version, whose settings mean nothing here, its name alone: it stays listed."""
+    """What was asked; of a run by another version, whose settings mean nothing here, its name alone: it is listed."""
     try:
         return TrainingRequest.from_json(values)
     except TrainingError:
