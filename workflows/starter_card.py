@@ -194,7 +194,7 @@ def _making(facts: StarterFacts) -> str:
             f"best on validation text ({seen:.0f} passes over the training text) |",
             f"| seed | {settings.seed} for split and weights, {training.seed} for batches and dropout |",
             "| precision | fp32 while training, bf16 as saved |",
-            f"| software | Python {facts.python}, torch {facts.torch} ({facts.processor}, {training.threads} threads), "
+            f"| software | Python {facts.python}, torch {facts.torch} ({facts.processor}, threads: {training.threads}), "
             f"transformers {facts.transformers} |",
             f"| time | {facts.result.elapsed_s / 60:.1f} minutes |",
         ]

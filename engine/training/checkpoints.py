@@ -134,8 +134,10 @@ class Checkpoints:
         finite = {name: number if math.isfinite(number) else None for name, number in scores.items()}
         facts = {"format": FORMAT, "step": step, **finite, "facts": state.facts}
         (folder / STATE_FACTS).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        mode = (folder / STATE_FACTS).stat().st_mode  # as a person's own settings have it
         for file in sorted(folder.rglob("*")):
             if file.is_file():
+                file.chmod(mode)  # safetensors lets nobody else read its files
                 _flush(file)
         _flush(folder)
 

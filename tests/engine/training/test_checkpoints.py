@@ -62,6 +62,7 @@ def test_a_checkpoint_is_an_ordinary_model_folder_with_the_state_beside_it(check
     assert state.facts == STATE.facts
     assert bits_per_byte(folder) == 1.5
     assert [path.name for path in checkpoints.folder.iterdir()] == ["checkpoint-7"]
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1, "who may read one file may read them all"
 
 
 def test_the_last_ones_and_the_best_one_are_kept(checkpoints, tokenizer):
