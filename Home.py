@@ -19,6 +19,8 @@ with user_errors():
         )
         st.page_link("pages/3_Heatmap.py", label="Look at a tensor", icon=":material/grid_on:")
         st.page_link("pages/5_Compare.py", label="Compare two models", icon=":material/compare_arrows:")
+        st.page_link("pages/6_Discovery.py", label="Find what models share", icon=":material/hub:")
+        st.page_link("pages/7_Self-Play_Trainer.py", label="Train a model of your own", icon=":material/exercise:")
         st.page_link("pages/2_Chat.py", label="Run a model", icon=":material/chat:")
         st.page_link("pages/1_Zoo.py", label="Add your own model", icon=":material/inventory_2:")
         st.page_link("pages/11_SQL.py", label="Query what was measured", icon=":material/database:")
