@@ -55,7 +55,8 @@ def test_no_page_imports_torch_or_transformers():
     script = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "pages = ('1_Zoo', '2_Chat', '3_Heatmap', '4_3D_Weights', '5_Compare', '6_Discovery', '7_Self-Play_Trainer', '11_SQL', '12_Report')\n"
+        "pages = ('1_Zoo', '2_Chat', '3_Heatmap', '4_3D_Weights', '5_Compare', '6_Discovery',\n"
+        "         '7_Self-Play_Trainer', '11_SQL', '12_Report')\n"
         "for page in (None, *(f'pages/{name}.py' for name in pages)):\n"
         "    app = AppTest.from_file('Home.py', default_timeout=120)\n"
         "    app = app.run() if page is None else app.switch_page(page).run()\n"
