@@ -18,7 +18,7 @@ _COLUMNS = "tensor, layer, role, dtype, shorter, num_rows, num_never, num_undeci
 
 @dataclass(frozen=True)
 class TensorForensics:
-    """One tensor; attributes as the columns of the table `forensics`, `layer` and `shorter` None where there is none."""
+    """One tensor; attributes as the columns of `forensics`; `layer` and `shorter` are None where there is none."""
 
     tensor: str
     layer: int | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from storage.batches import Batches
 from storage.comparisons import Comparisons
 from storage.database import Database
 from storage.experiments import Experiments
@@ -21,6 +22,7 @@ from storage.readings import Readings
 from storage.sessions import Sessions
 from storage.signatures import Signatures
 from storage.spectra import Spectra
+from storage.suggestions import SuggestionStore
 from storage.tables import Tables
 from storage.training import Training
 
@@ -38,6 +40,8 @@ class Store(
     Comparisons,
     Findings,
     ForensicsStore,
+    SuggestionStore,
+    Batches,
     Signatures,
     NullSignatures,
     Neighbours,
