@@ -119,17 +119,16 @@ def _write(
 ) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
     """Tokens and log-probabilities (rows, new tokens), and how many of each row count."""
     device, num_rows, most = hidden.device, len(plan.limits), max(plan.limits)
-    tokens = torch.zeros(num_rows, most, dtype=torch.long, device=device)
-    log_probs = torch.zeros(num_rows, most, device=device)
     lengths = torch.tensor(plan.limits, device=device)
     first_end = min(plan.limits)
-    rows = torch.arange(num_rows, device=device)  # those that are still computed
+    rows, uniforms = torch.arange(num_rows, device=device), plan.uniforms  # of the texts that are still written
+    steps = []
     head = model.head.to(hidden.dtype)
     for place in range(most):
         logits = functional.linear(hidden, head).float()  # (rows, vocabulary)
-        uniforms = None if plan.uniforms is None else plan.uniforms[rows, place]
-        drawn, drawn_log_probs = draw(logits, uniforms, plan.temperature, plan.top_k, plan.top_p)
-        tokens[rows, place], log_probs[rows, place] = drawn, drawn_log_probs
+        numbers = None if uniforms is None else uniforms[:, place]
+        drawn, log_probs = draw(logits, numbers, plan.temperature, plan.top_k, plan.top_p)
+        steps.append((rows, drawn, log_probs))
         if len(plan.stops):
             is_stop = torch.isin(drawn, plan.stops)
             lengths[rows[is_stop]] = lengths[rows[is_stop]].clamp(max=place + 1)
@@ -143,9 +142,14 @@ def _write(
             if num_left < DROP_BELOW * len(rows) or (num_left < len(rows) and place + 1 >= first_end):
                 kept = goes_on.nonzero()[:, 0]
                 rows, drawn = rows[kept], drawn[kept]
+                uniforms = None if uniforms is None else uniforms[kept]
                 cache.select(kept)
         hidden = model.hidden(drawn[:, None], cache)[:, -1]
-    return tokens, log_probs, lengths.tolist()
+    tokens = torch.zeros(num_rows, most, dtype=torch.long, device=device)
+    all_log_probs = torch.zeros(num_rows, most, device=device)
+    for place, (rows, drawn, log_probs) in enumerate(steps):
+        tokens[rows, place], all_log_probs[rows, place] = drawn, log_probs
+    return tokens, all_log_probs, lengths.tolist()
 
 
 def draw(
@@ -158,28 +162,25 @@ def draw(
     Returns: tokens (rows,) int64, and ln p of each under softmax(logits), (rows,).
     """
     if uniforms is None:
-        drawn = logits.argmax(dim=1)
-        return drawn, _log_prob(logits, drawn)
-    order = None
-    scaled = logits if temperature == 1 else logits / temperature
+        drawn = logits.argmax(dim=1, keepdim=True)
+        return drawn[:, 0], logits.log_softmax(dim=1).gather(1, drawn)[:, 0]
+    order, scaled = None, logits if temperature == 1 else logits / temperature
     if 0 < top_k < logits.shape[1]:
         scaled, order = scaled.topk(top_k, dim=1)
     elif top_p < 1:
         scaled, order = scaled.sort(dim=1, descending=True)
-    cumulative = scaled.softmax(dim=1).double().cumsum(dim=1)
+    chances = scaled.softmax(dim=1)
+    cumulative = chances.cumsum(dim=1, dtype=torch.float64)
+    total = cumulative[:, -1:]
     if top_p < 1:
-        allowed = (cumulative < top_p).sum(dim=1, keepdim=True).clamp(max=cumulative.shape[1] - 1)
-        total = cumulative.gather(1, allowed)
-    else:
-        total = cumulative[:, -1:]
+        last = (cumulative < top_p).sum(dim=1, keepdim=True).clamp(max=cumulative.shape[1] - 1)
+        total = cumulative.gather(1, last)
     # right: the first token whose sum exceeds the number, so that one without probability is never drawn
     place = torch.searchsorted(cumulative, uniforms[:, None] * total, right=True).clamp(max=cumulative.shape[1] - 1)
-    drawn = (place if order is None else order.gather(1, place))[:, 0]
-    return drawn, _log_prob(logits, drawn)
-
-
-def _log_prob(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    return logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
+    if temperature == 1 and order is None:
+        return place[:, 0], chances.gather(1, place).log()[:, 0]
+    drawn = place if order is None else order.gather(1, place)
+    return drawn[:, 0], logits.log_softmax(dim=1).gather(1, drawn)[:, 0]
 
 
 def _uniforms(

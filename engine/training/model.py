@@ -93,16 +93,18 @@ class Block(nn.Module):
     ) -> torch.Tensor:
         """Args: x: (rows, tokens, width). look: (queries, keys, values) -> what they see, of the shape of queries."""
         rows, tokens, width = x.shape
+        x = x.view(rows * tokens, width)  # a product of two dimensions is found sooner
         heads, key_value_heads = self.settings.heads, self.settings.key_value_heads
         epsilon = self.settings.norm_epsilon
         qkv = functional.linear(rms_norm(x, weights.attention_gain, epsilon), weights.into_attention)
         qkv = qkv.view(rows, tokens, heads + 2 * key_value_heads, width // heads).transpose(1, 2)
         turned, values = qkv.split((heads + key_value_heads, key_value_heads), dim=1)
         queries, keys = rotated(turned, rotation).split((heads, key_value_heads), dim=1)
-        mixed = look(queries, keys, values).transpose(1, 2).reshape(rows, tokens, width)
+        mixed = look(queries, keys, values).transpose(1, 2).reshape(rows * tokens, width)
         x = x + _dropped(functional.linear(mixed, weights.out_of_attention), dropout)
         gate, up = functional.linear(rms_norm(x, weights.ffn_gain, epsilon), weights.into_ffn).chunk(2, dim=-1)
-        return x + _dropped(functional.linear(functional.silu(gate) * up, weights.out_of_ffn), dropout)
+        x = x + _dropped(functional.linear(functional.silu(gate) * up, weights.out_of_ffn), dropout)
+        return x.view(rows, tokens, width)
 
 
 class Decoder(nn.Module):
@@ -135,7 +137,7 @@ class Decoder(nn.Module):
         """Compute the rotary tables, which no checkpoint holds; needed after building the model without data."""
         shape = self.settings
         cosines, sines = rotary_table(shape.context, shape.width // shape.heads, shape.rope_theta)
-        self.register_buffer("cosines", cosines, persistent=False)  # (context, head width / 2)
+        self.register_buffer("cosines", cosines, persistent=False)  # (context, head width)
         self.register_buffer("sines", sines, persistent=False)
 
     @torch.no_grad()
@@ -206,17 +208,19 @@ class Decoder(nn.Module):
 
 
 def rotary_table(context: int, head_width: int, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of position · theta^(−2i / head width), (context, head width / 2) each."""
+    """Cosine and signed sine of position · theta^(−2i / head width), (context, head width) each.
+
+    The second half repeats the first; the sines of the first half are negative, as `rotated` wants them.
+    """
     frequencies = 1.0 / theta ** (torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
-    return angles.cos(), angles.sin()
+    return torch.cat((angles.cos(), angles.cos()), dim=1), torch.cat((-angles.sin(), angles.sin()), dim=1)
 
 
 def rotated(x: torch.Tensor, rotation: Rotation) -> torch.Tensor:
     """Each pair (x[i], x[i + half]) turned by its angle: RoPE with Llama's order of pairs (Su et al. 2021)."""
     cosines, sines = rotation
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
+    return torch.addcmul(x * cosines, x.roll(x.shape[-1] // 2, dims=-1), sines)
 
 
 def computing_type(x: torch.Tensor) -> torch.dtype:
