@@ -13,22 +13,16 @@ from engine.discovery.initialisation import initial_law
 from engine.discovery.nulls import NULLS, null_matrix
 from engine.discovery.sharing_dividend import seed
 from engine.discovery.signature import FEATURES, Signature, SignatureSettings, signature
-from engine.discovery.signature.facts import HeadRun
-from engine.discovery.signature.reading import has_signature, head_runs
-from engine.discovery.signature.taking import sample_runs
+from engine.discovery.signature.reading import has_signature, head_runs, read_for_null
 from engine.errors import MeasureError, SourceError
-from engine.folding import matrix_shape
 from engine.naming import family, place
-from engine.sources.base import Source, TensorInfo
+from engine.sources.base import Source
 from storage.store import Store
 from workflows.extract import ExtractSettings, extract
 from workflows.locations import location
 from workflows.reports import Meter, Report
 from workflows.runs import RunFolder
 from workflows.signature_staging import SignatureStaging
-
-MAX_ELEMENTS = 1 << 22
-"""Of larger matrices, nulls are made of runs of rows or columns with so many entries; as in the shared-pattern test."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ def _taken(
         else:
             law = initial_law(info.shape, source.config, kind, place(info.name, info.shape).role)
             try:
-                matrix, runs = _read(source, info, heads.get(info.name, ()))
+                matrix, runs = read_for_null(source, info, heads.get(info.name, ()))
                 noise = null_matrix(null, matrix, seed(f"{content_hash} {info.name}", 0), law)
                 taken = signature(noise, heads=runs, on_bytes=lambda _, name=info.name: meter.say(name))
             except MeasureError as error:
@@ -105,16 +99,3 @@ def _taken(
         if taken is not None:
             found[info.name] = taken
     return found
-
-
-def _read(source: Source, info: TensorInfo, heads: tuple[HeadRun, ...]) -> tuple[np.ndarray, tuple[HeadRun, ...]]:
-    """The matrix, or a sample of its lines, and the heads that are still whole in it."""
-    matrix = np.asarray(source.read(info.name)).reshape(matrix_shape(info.shape))
-    if matrix.size > MAX_ELEMENTS:
-        axis, runs = sample_runs(matrix.shape, MAX_ELEMENTS)
-        matrix = np.concatenate([matrix[run] if axis == 0 else matrix[:, run] for run in runs], axis)
-        heads = () if any(head.axis == axis for head in heads) else heads
-    matrix = matrix.astype(np.float32)
-    if not np.isfinite(matrix).all():
-        raise MeasureError(f"{info.name} holds NaN or infinite values.")
-    return matrix, heads

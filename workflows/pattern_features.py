@@ -10,18 +10,12 @@ from engine.discovery.shared_patterns import Measured
 from engine.discovery.sharing_dividend import seed
 from engine.discovery.signature import FEATURES, signature
 from engine.discovery.signature.facts import HeadRun
-from engine.discovery.signature.reading import has_signature, head_runs
-from engine.discovery.signature.taking import sample_runs
+from engine.discovery.signature.reading import has_signature, head_runs, read_for_null
 from engine.errors import MeasureError
-from engine.folding import matrix_shape
 from engine.naming import family, place
 from engine.sources.base import Source, TensorInfo
 from workflows.pattern_staging import PatternStaging
 from workflows.reports import Meter
-
-MAX_ELEMENTS = 1 << 22
-"""Of larger matrices, runs of rows (or columns) with so many entries in all stand for the whole, and nulls are made of
-them; chosen by us: a second or two each."""
 
 
 def measurable(source: Source) -> list[TensorInfo]:
@@ -80,15 +74,7 @@ def _signatures(
     source: Source, info: TensorInfo, heads: tuple[HeadRun, ...], make, draws: int, meter: Meter
 ) -> list[list[float]]:
     """Features of the matrix, then of each of its nulls."""
-    matrix = np.asarray(source.read(info.name))
-    matrix = matrix.reshape(matrix_shape(matrix.shape))
-    if matrix.size > MAX_ELEMENTS:
-        axis, runs = sample_runs(matrix.shape, MAX_ELEMENTS)
-        matrix = np.concatenate([matrix[run] if axis == 0 else matrix[:, run] for run in runs], axis)
-        heads = () if any(head.axis == axis for head in heads) else heads
-    matrix = matrix.astype(np.float32)
-    if not np.isfinite(matrix).all():
-        raise MeasureError(f"{info.name} holds NaN or infinite values.")
+    matrix, heads = read_for_null(source, info, heads)
     found = [signature(matrix, heads=heads, on_bytes=lambda _: meter.say(info.name)).values.tolist()]
     for draw in range(draws):
         other = make(matrix, draw)

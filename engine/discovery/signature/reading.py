@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.attention.blocks import PARTS, attention_blocks
 from engine.attention.heads import Heads, split_heads
 from engine.discovery.signature.facts import HeadRun
-from engine.discovery.signature.taking import Signature, SignatureSettings, signature
+from engine.discovery.signature.taking import Signature, SignatureSettings, sample_runs, signature
 from engine.errors import MeasureError
+from engine.folding import matrix_shape
 from engine.naming import Place, place
 from engine.sources.base import ByteCallback, Source, TensorInfo
 from engine.spectra.reading import has_spectrum
+
+NULL_ELEMENTS = 1 << 22
+"""Entries of a matrix that nulls are made of at most; chosen by us: a second or two each."""
 
 _NO_WEIGHTS = frozenset({"attention_mask", "rotary"})
 _PACKED = frozenset({"qweight", "qzeros", "weight_packed", "absmax", "quant_map"})
@@ -36,6 +42,27 @@ def tensor_signature(
     Raises: MeasureError if it has none; SourceError if it cannot be read; HubError; Cancelled.
     """
     return signature(source.read(info.name), settings, heads=heads, on_bytes=on_bytes)
+
+
+def read_for_null(
+    source: Source, info: TensorInfo, heads: tuple[HeadRun, ...]
+) -> tuple[np.ndarray, tuple[HeadRun, ...]]:
+    """The matrix that nulls are made of, and the heads that are still whole in it.
+
+    Of a matrix of more than `NULL_ELEMENTS`, runs of rows (or columns) stand for the whole.
+
+    Returns: (rows, cols) float32, and `heads`, or none of them where the sample cuts across.
+    Raises: MeasureError if it holds NaN or ±Inf; SourceError.
+    """
+    matrix = np.asarray(source.read(info.name)).reshape(matrix_shape(info.shape))
+    if matrix.size > NULL_ELEMENTS:
+        axis, runs = sample_runs(matrix.shape, NULL_ELEMENTS)
+        matrix = np.concatenate([matrix[run] if axis == 0 else matrix[:, run] for run in runs], axis)
+        heads = () if any(head.axis == axis for head in heads) else heads
+    matrix = matrix.astype(np.float32)
+    if not np.isfinite(matrix).all():
+        raise MeasureError(f"{info.name} holds NaN or infinite values.")
+    return matrix, heads
 
 
 def head_runs(source: Source) -> dict[str, tuple[HeadRun, ...]]:
