@@ -52,6 +52,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_health(commands, shared)
     _add_compare(commands, shared)
     _add_patterns(commands, shared)
+    _add_discovering(commands, shared)
     _add_report(commands, shared)
     _add_download(commands, shared)
     _add_train(commands, shared)
@@ -152,6 +153,12 @@ def _add_patterns(commands, shared) -> None:
         "patterns", parents=[shared], help="ask whether models share weight patterns, and what sharing would save"
     )
     patterns.add_arguments(command)
+
+
+def _add_discovering(commands, shared) -> None:
+    from workflows.commands import discovering
+
+    discovering.add_arguments(commands, shared)
 
 
 def _add_report(commands, shared) -> None:

@@ -107,6 +107,25 @@ def _patterns_command(arguments: dict) -> list[str]:
     return [*words, "--", *arguments["models"]]
 
 
+def _check_batch(arguments: dict) -> dict:
+    """`what`, `tier`, `steps` and `is_local` as `workflows.batch.BatchRequest` has them."""
+    from workflows.batch import USUAL, BatchRequest  # here: it brings all that a batch does
+
+    what = [str(one) for one in arguments.get("what") or ()]
+    what = [str(Path(one).expanduser().absolute()) if Path(one).expanduser().exists() else one for one in what]
+    steps = tuple(arguments.get("steps") or USUAL)
+    request = BatchRequest(tuple(what), int(arguments.get("tier") or 0), steps, bool(arguments.get("is_local")))
+    asked = request.check()
+    told = {"what": list(asked.what), "tier": asked.tier, "steps": list(asked.steps), "is_local": asked.is_local}
+    return told | {"title": asked.title}
+
+
+def _batch_command(arguments: dict) -> list[str]:
+    words = [f"--tier={arguments['tier']}", f"--steps={','.join(arguments['steps'])}"]
+    words += ["--local"] if arguments["is_local"] else []
+    return [*words, "--", *arguments["what"]]
+
+
 KINDS: dict[str, JobKind] = {
     "extract": JobKind(
         check=_check_model,
@@ -132,6 +151,24 @@ KINDS: dict[str, JobKind] = {
         subject=lambda arguments: arguments["model"],
         command=lambda arguments: ["--", arguments["model"]],
         title=lambda arguments: f"Examine {arguments['name']}",
+    ),
+    "forensics": JobKind(
+        check=_check_model,
+        subject=lambda arguments: arguments["model"],
+        command=lambda arguments: ["--", arguments["model"]],
+        title=lambda arguments: f"Read the mantissas of {arguments['name']}",
+    ),
+    "suggest": JobKind(
+        check=_check_model,
+        subject=lambda arguments: arguments["model"],
+        command=lambda arguments: ["--", arguments["model"]],
+        title=lambda arguments: f"Suggest compression for {arguments['name']}",
+    ),
+    "batch": JobKind(
+        check=_check_batch,
+        subject=lambda arguments: " ".join([*sorted(arguments["what"]), str(arguments["tier"])]),
+        command=_batch_command,
+        title=lambda arguments: f"Measure {arguments['title']}",
     ),
     "compare": JobKind(
         check=_check_compare,
