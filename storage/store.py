@@ -17,6 +17,7 @@ from storage.measures import Measures
 from storage.models import Models
 from storage.neighbours import Neighbours
 from storage.null_signatures import NullSignatures
+from storage.pattern_library import PatternLibrary
 from storage.query import Queries
 from storage.readings import Readings
 from storage.sessions import Sessions
@@ -42,6 +43,7 @@ class Store(
     ForensicsStore,
     SuggestionStore,
     Batches,
+    PatternLibrary,
     Signatures,
     NullSignatures,
     Neighbours,
