@@ -53,6 +53,7 @@ def parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_compare(commands, shared)
     _add_patterns(commands, shared)
     _add_discovering(commands, shared)
+    _add_testbed(commands)
     _add_report(commands, shared)
     _add_download(commands, shared)
     _add_train(commands, shared)
@@ -159,6 +160,15 @@ def _add_discovering(commands, shared) -> None:
     from workflows.commands import discovering
 
     discovering.add_arguments(commands, shared)
+
+
+def _add_testbed(commands) -> None:
+    from workflows.commands import testbed
+
+    command = commands.add_parser(
+        "testbed", help="train a small zoo, test it for shared patterns, and write the answer with figures"
+    )
+    testbed.add_arguments(command, positive)
 
 
 def _add_report(commands, shared) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -36,7 +36,7 @@ class TestbedSettings:
 
     __test__ = False  # no test case, whatever pytest makes of its name
 
-    zoo: ZooSettings = ZooSettings()
+    zoo: ZooSettings = field(default_factory=ZooSettings)
     others: tuple[str, ...] = ()
     draws: int = 3
     workers: int = 2
@@ -45,10 +45,11 @@ class TestbedSettings:
 
 @dataclass(frozen=True)
 class Zoo:
-    """The models by what they are for. names: of the folders of members, starts and freed copies -> as the database knows them.
+    """The models by what they are for.
 
     Attributes:
         members: as they were trained. folder: where. others: names of the models that came from elsewhere.
+        names: of the folders of members, starts and freed copies -> as the database knows them.
         left_out: model -> why it could not be used.
     """
 
