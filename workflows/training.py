@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -60,13 +61,16 @@ class TrainingRun:
         return self.state in ("queued", "running")
 
 
-def start(store: Store, jobs: Jobs, request: TrainingRequest) -> Job:
+def start(
+    store: Store, jobs: Jobs, request: TrainingRequest, secret_environment: Mapping[str, str] | None = None
+) -> Job:
     """Check a request and start its job.
 
+    Args: secret_environment: for the job's process alone, such as HF_TOKEN for private data sets; written nowhere.
     Raises: TrainingError for a request that cannot be done (see `workflows.training_check.check_request`);
         NotAllowedError in a public deployment.
     """
-    return jobs.start("train", {"request": check_request(store, jobs, request).to_json()})
+    return jobs.start("train", {"request": check_request(store, jobs, request).to_json()}, secret_environment)
 
 
 def pause(jobs: Jobs, run_id: str) -> Job:
@@ -74,10 +78,13 @@ def pause(jobs: Jobs, run_id: str) -> Job:
     return jobs.cancel(run_id)
 
 
-def resume(jobs: Jobs, run_id: str) -> Job:
-    """Go on with a run that was paused, interrupted or failed, from its last checkpoint."""
+def resume(jobs: Jobs, run_id: str, secret_environment: Mapping[str, str] | None = None) -> Job:
+    """Go on with a run that was paused, interrupted or failed, from its last checkpoint.
+
+    Args: secret_environment: as in `start`; it is needed again where the text was not gathered yet.
+    """
     finish_mark(RunFolder(jobs.get(run_id).folder)).unlink(missing_ok=True)
-    return jobs.resume(run_id)
+    return jobs.resume(run_id, secret_environment)
 
 
 def stop(jobs: Jobs, run_id: str) -> Job:

@@ -79,8 +79,8 @@ class TrainingRequest:
             raise TrainingError(f"{self.name} has no text to learn from.", "Attach at least one corpus.")
         for choice in self.corpora:
             _check_range(f"The weight of {choice.source}", choice.weight, 0, math.inf, above=True)
-        sources = [choice.source for choice in self.corpora]
-        if twice := [source for source in sources if sources.count(source) > 1]:
+        names = [f"{choice.source} {choice.split}".strip() for choice in self.corpora]  # as a corpus will be called
+        if twice := [name for name in names if names.count(name) > 1]:
             raise TrainingError(f"{twice[0]} is attached twice.", "Attach it once, and raise its weight instead.")
         _check_range("The held-out share", self.held_out_share, 0, 0.4, above=True)
         if self.model is not None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.errors import TrainingError
 from engine.training.corpus import Corpus, Document, num_bytes, text_hash
+from engine.training.settings import CorpusChoice
 from storage.store import Store
 from workflows.folders import replace_text
 from workflows.reports import Meter, Report
@@ -118,7 +119,7 @@ class PreparedText:
         Raises: TrainingError if there is too little text; SourceError if a corpus cannot be read.
         """
         from engine.training.corpora.hold_out import held_out_split
-        from engine.training.tokenizer import train_tokenizer
+        from engine.training.tokenizer import tokenizer_for
 
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -133,15 +134,14 @@ class PreparedText:
             report.log(note)
         if tokenizer is None:
             Meter(report, "making a tokenizer")
-            texts = (document.text for corpus in parts.training for document in corpus.documents)
-            tokenizer = train_tokenizer(texts, request.model.vocabulary_size, request.model.context)
+            tokenizer = tokenizer_for(parts.training, request.model.vocabulary_size, request.model.context)
         tokenizer.save_pretrained(self._tokenizer)
         _write_documents(self.folder / "validation.jsonl", parts.validation)
         _write_documents(self.folder / "test.jsonl", parts.test)
         meter = Meter(report, "cutting text into tokens", sum(num_bytes(c.documents) for c in parts.training))
         facts = []
         for choice, before, after in zip(request.corpora, corpora, parts.training, strict=True):
-            facts.append(self._corpus(corpus_title(choice.source, store), before, after, tokenizer))
+            facts.append(self._corpus(choice, corpus_title(choice, store), before, after, tokenizer))
             meter.advance(num_bytes(after.documents), after.name)
         if not sum(corpus.num_tokens for corpus in facts):
             raise TrainingError("No text remained for training.", "Attach a longer text that does not repeat itself.")
@@ -149,7 +149,9 @@ class PreparedText:
         known = TextFacts(tuple(facts), *sizes, parts.dropped_bytes, parts.notes)
         replace_text(self.folder / FACTS, json.dumps(asdict(known), ensure_ascii=False, indent=1))
 
-    def _corpus(self, name: str, before: Corpus, after: Corpus, tokenizer: PreTrainedTokenizerFast) -> CorpusFacts:
+    def _corpus(
+        self, choice: CorpusChoice, name: str, before: Corpus, after: Corpus, tokenizer: PreTrainedTokenizerFast
+    ) -> CorpusFacts:
         from engine.training.corpora.token_array import token_array
 
         tokens, file = (), ""
@@ -157,7 +159,7 @@ class PreparedText:
             tokens = token_array(after.documents, tokenizer, self.folder)
             file = Path(tokens.filename).name
         return CorpusFacts(
-            source=before.name,
+            source=choice.source,
             name=name,
             weight=before.weight,
             sha256=text_hash(before.documents),
@@ -170,7 +172,12 @@ class PreparedText:
 
 
 def gathered(request: TrainingRequest, store: Store, report: Report) -> list[Corpus]:
-    """The text that was asked for, one corpus a choice, in their order. Raises: TrainingError if there is none."""
+    """The text that was asked for, one corpus a choice, in their order.
+
+    The token for private data sets of the hub comes from HF_TOKEN in the process's environment, and is kept nowhere.
+
+    Raises: TrainingError if there is none.
+    """
     from workflows.corpora import CorpusLibrary, gather
 
     meter = Meter(report, "gathering text", len(request.corpora), unit="corpora")
@@ -184,12 +191,14 @@ def gathered(request: TrainingRequest, store: Store, report: Report) -> list[Cor
     return found
 
 
-def corpus_title(source: str, store: Store) -> str:
-    """A corpus as people know it: an upload by the name of its file."""
+def corpus_title(choice: CorpusChoice, store: Store) -> str:
+    """A corpus as people know it: an upload by the name of its file, part of a hub set with the name of its split."""
     from workflows.corpora import CorpusLibrary
 
-    kind, _, key = source.partition(":")
-    return CorpusLibrary(store.folder / "corpora").entry(key).name if kind == "library" else source
+    kind, _, key = choice.source.partition(":")
+    if kind == "library":
+        return CorpusLibrary(store.folder / "corpora").entry(key).name
+    return f"{choice.source} {choice.split}".strip()
 
 
 def seed_of(request: TrainingRequest) -> int:

@@ -13,6 +13,7 @@ from engine.training.presets import PRESETS, Preset
 from engine.training.rewards import PARTS, RewardPart
 from engine.training.settings import ModelSettings, SelfPlaySettings, TrainingSettings
 from storage.records import Location
+from ui.hub_token import token_environment
 from ui.job_panel import jobs
 from ui.page import escape_markdown, show_late_error, store, tried, user_errors
 from ui.trainer.cost import advice_line, cost_panel
@@ -268,6 +269,6 @@ def _ending(request: TrainingRequest) -> None:
 
 def start_run(request: TrainingRequest) -> None:
     """From a callback: check it, start its job and show its page. Raises: WeightscopeError if it cannot be done."""
-    job = training.start(store(), jobs(), request)
+    job = training.start(store(), jobs(), request, token_environment())
     look_again()
     open_run(job.id)

@@ -8,12 +8,14 @@ from collections.abc import Callable
 import streamlit as st
 
 from figures.training import BITS
+from ui.hub_token import token_environment
 from ui.job_panel import jobs
 from ui.page import escape_markdown, store, tried
 from ui.trainer.looks import show_overview
 from ui.trainer.reading import look_again
 from workflows import training
 from workflows.deployment import is_public
+from workflows.jobs import Jobs
 from workflows.trained_models import delete_trained
 from workflows.training import TrainingRun
 from workflows.wording import duration_text
@@ -69,7 +71,7 @@ def run_buttons(run: TrainingRun, *, key: str, is_full: bool = True) -> None:
             type="primary",
             help="Goes on from the last checkpoint.",
             on_click=_steer,
-            args=(training.resume, run.id),
+            args=(_resume, run.id),
         )
     if is_full and (run.is_active or run.is_resumable):
         st.button(
@@ -80,6 +82,10 @@ def run_buttons(run: TrainingRun, *, key: str, is_full: bool = True) -> None:
             on_click=_steer,
             args=(training.stop, run.id),
         )
+
+
+def _resume(board: Jobs, run_id: str) -> None:
+    training.resume(board, run_id, token_environment())
 
 
 def _steer(action: Callable, run_id: str) -> None:
