@@ -84,8 +84,3 @@ def _anomalies(digest: str, _standard: np.ndarray):
     from engine.discovery.anomalies import anomalies
 
     return anomalies(_standard)
-
-
-def as_table(found) -> pd.DataFrame:
-    """The numbers of `Anomalies` as columns, for export."""
-    return pd.DataFrame({"distance": found.distances, "p": found.p_values, "isolation": found.isolation})
