@@ -32,6 +32,7 @@ __all__ = [
     "keep",
     "match",
     "match_words",
+    "pattern_key",
 ]
 
 
@@ -266,8 +267,7 @@ def _of_tests(store: Store, key: str) -> list[Pattern]:
 
 
 def _made(kind, name, title, words, tensor, value, numbers, settings, who) -> Pattern:
-    identity = json.dumps([kind, name, tensor, sorted(who["content_hashes"])])
-    key = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    key = pattern_key(kind, name, tensor, who["content_hashes"])
     settings = settings | ({"signature_version": SIGNATURE_VERSION} if kind == "anomaly" else {})
     return Pattern(key, kind, name, title, words, tensor, value=value, numbers=numbers, settings=settings, **who)
 
@@ -276,6 +276,7 @@ def _hashes(store: Store) -> dict[str, str]:
     return {model.name: model.content_hash for model in store.models()}
 
 
-def kept_keys(patterns: Sequence[Pattern]) -> set[str]:
-    """The keys of patterns, to tell which of others are kept already."""
-    return {pattern.key for pattern in patterns}
+def pattern_key(kind: str, name: str, tensor: str, content_hashes: Sequence[str]) -> str:
+    """Under which a pattern is kept: the same for the same finding in the same models, whenever it is found."""
+    identity = json.dumps([kind, name, tensor, sorted(content_hashes)])
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]

@@ -13,6 +13,13 @@ from engine.errors import MeasureError
 IDEAS: dict[str, Idea] = {}
 """Every idea that was registered, by name; see `all_ideas`."""
 
+PRICES: dict[str, str] = {
+    "nothing": "without loss",
+    "error": "at the same error",
+    "rows": "by giving rows up",
+}
+"""What an idea costs -> how that is said: the gain is counted against something that costs as much."""
+
 _ORDER = ("found", "unknown", "nothing")
 
 
@@ -22,7 +29,7 @@ class Idea:
 
     Attributes:
         name: the function's name. title: a few words. finding: what it starts from.
-        is_lossless: whether every weight stays as it is, bit for bit.
+        price: what it costs beside effort, a key of PRICES.
         version: raised when the same facts would give another suggestion. description: the function's docstring.
         function: the pure function itself.
     """
@@ -30,13 +37,13 @@ class Idea:
     name: str
     title: str
     finding: str
-    is_lossless: bool
+    price: str
     version: int
     description: str
     function: Callable[[ModelFacts], Suggestion]
 
 
-def idea(*, title: str, finding: str, is_lossless: bool = False, version: int = 1) -> Callable:
+def idea(*, title: str, finding: str, price: str = "error", version: int = 1) -> Callable:
     """Register a pure function as an idea under its own name; the function is returned unchanged.
 
     Raises: MeasureError if the name is taken or the function has no docstring.
@@ -46,9 +53,9 @@ def idea(*, title: str, finding: str, is_lossless: bool = False, version: int = 
         name, description = function.__name__, inspect.getdoc(function)
         if name in IDEAS:
             raise MeasureError(f"The idea {name} is registered twice.", "Give one of the two functions another name.")
-        if not description:
-            raise MeasureError(f"The idea {name} has no docstring.", "Say what it saves, and by which formula.")
-        IDEAS[name] = Idea(name, title, finding, is_lossless, version, description, function)
+        if not description or price not in PRICES:
+            raise MeasureError(f"The idea {name} has no docstring or no known price.", "Say what it saves, and how.")
+        IDEAS[name] = Idea(name, title, finding, price, version, description, function)
         return function
 
     return register

@@ -14,7 +14,7 @@ LEAST = 0.05
 """Bits a weight from which it is worth the trouble; ours."""
 
 
-@idea(title="Entropy-code the exponents", finding="exponent entropy", is_lossless=True)
+@idea(title="Entropy-code the exponents", finding="exponent entropy", price="nothing")
 def exponent_coding(model: ModelFacts) -> Suggestion:
     """Trained weights use few of the exponents that their type has: a lossless code for them alone shrinks the file.
 

@@ -10,7 +10,7 @@ INDEX_BITS = 32
 """Bits that say which earlier row or column a repeated one equals."""
 
 
-@idea(title="Write repeated weights once", finding="repeated rows and tensors", is_lossless=True)
+@idea(title="Write repeated weights once", finding="repeated rows and tensors", price="nothing")
 def sharing(model: ModelFacts) -> Suggestion:
     """Rows, columns or tensors that repeat an earlier one bit for bit are written once, with a reference of 32 bits.
 

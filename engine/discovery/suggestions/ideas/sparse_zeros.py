@@ -11,7 +11,7 @@ LEAST_SHARE, LEAST = 0.01, 0.05
 """Share of zeros, and bits a weight, from which it is worth a mask; ours."""
 
 
-@idea(title="Leave out the zeros", finding="heavy zeros", is_lossless=True)
+@idea(title="Leave out the zeros", finding="heavy zeros", price="nothing")
 def sparse_zeros(model: ModelFacts) -> Suggestion:
     """Exact zeros, as pruning leaves them, are told by an entropy-coded mask; only the other weights are written.
 

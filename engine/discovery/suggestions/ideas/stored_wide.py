@@ -8,7 +8,7 @@ from engine.discovery.suggestions.suggestion import Suggestion, TensorGain, most
 from engine.dtypes import KNOWN_TYPES
 
 
-@idea(title="Store in the type they came from", finding="mantissa forensics", is_lossless=True)
+@idea(title="Store in the type they came from", finding="mantissa forensics", price="nothing")
 def stored_wide(model: ModelFacts) -> Suggestion:
     """Rows whose every weight fits a shorter type exactly were widened from it; narrowed again they lose nothing.
 

@@ -7,7 +7,7 @@ from engine.discovery.suggestions.registry import idea
 from engine.discovery.suggestions.suggestion import Suggestion, TensorGain, most_first
 
 
-@idea(title="Trim what was never used", finding="dead, wasted and never updated rows")
+@idea(title="Trim what was never used", finding="dead, wasted and never updated rows", price="rows")
 def trimming(model: ModelFacts) -> Suggestion:
     """Rows of zeros, wasted tokens, tokens and positions that were never updated: cut out, with what refers to them.
 
