@@ -10,7 +10,6 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from engine.training.corpus import OVERLAP_CHARACTERS, Document, Split, num_bytes
 from engine.training.held_out import HeldOutLoss
-from engine.training.model import INITIAL_SCALE
 from engine.training.optimizers import BETAS
 from engine.training.settings import TrainingSettings
 from engine.training.supervised import TrainingResult
@@ -182,10 +181,9 @@ def _making(facts: StarterFacts) -> str:
             f"| architecture | `LlamaForCausalLM`, {facts.num_parameters:,} parameters, tied embeddings |",
             f"| shape | width {shape.width}, {shape.layers} layers, {shape.heads} heads, "
             f"feed-forward {shape.ffn_width}, context {shape.context} |",
-            f"| fresh weights | normal: embeddings {INITIAL_SCALE}, matrices ½ / √inputs, those that write into the "
-            "residual stream less by √(2 · layers); rounded to bf16; norms 1 |",
+            f"| fresh weights | normal, standard deviation {settings.initial_scale}, rounded to bf16; norms 1 |",
             f"| tokenizer | byte-level BPE, {shape.vocabulary_size} tokens, learnt from the training text only |",
-            f"| optimizer | {_optimizer(training)}, weight decay {training.weight_decay} on matrices |",
+            f"| optimizer | {_optimizer(training)}, weight decay {training.weight_decay:g} on matrices |",
             f"| learning rate | {_rate(training)} |",
             f"| batch | {training.batch_size} windows of {shape.context} tokens; gradient norm at most "
             f"{training.max_norm:g} |",
@@ -194,8 +192,8 @@ def _making(facts: StarterFacts) -> str:
             f"best on validation text ({seen:.0f} passes over the training text) |",
             f"| seed | {settings.seed} for split and weights, {training.seed} for batches and dropout |",
             "| precision | fp32 while training, bf16 as saved |",
-            f"| software | Python {facts.python}, torch {facts.torch} ({facts.processor}, threads: {training.threads}), "
-            f"transformers {facts.transformers} |",
+            f"| software | Python {facts.python}, torch {facts.torch}, transformers {facts.transformers} |",
+            f"| processor | {facts.processor}, threads: {training.threads} |",
             f"| time | {facts.result.elapsed_s / 60:.1f} minutes |",
         ]
     )
