@@ -29,7 +29,7 @@ def probe(settings: ModelSettings, training: TrainingSettings, probe_s: float) -
         model = Decoder(settings).to(world.device).train()
         optimizers = optimizers_for(model, training)
         ids = _random_tokens(completed(settings), training, world.device)
-        ids = _fitting(model, ids, probe_s / 8)
+        ids = _fitting(model, ids, probe_s)
         some = ids[: max(len(ids) // 4, 1)]
         precision = chosen_precision(training.precision, model, some, some)
         passes, updates = [], []
@@ -48,15 +48,16 @@ def _random_tokens(shape: ModelSettings, training: TrainingSettings, device: str
     return torch.randint(shape.vocabulary_size, (sequences, shape.context), device=device)
 
 
-def _fitting(model: Decoder, ids: torch.Tensor, wanted_s: float) -> torch.Tensor:
-    """So many whole sequences as a pass gets through in `wanted_s`, at least one, or else the beginning of one."""
+def _fitting(model: Decoder, ids: torch.Tensor, probe_s: float) -> torch.Tensor:
+    """So many whole sequences that a pass takes an eighth of the probe, at least one; or else the beginning of one."""
     few = ids[:1, :_FIRST_TOKENS]
     _pass_s(model, few, "fp32")
-    tokens = int(wanted_s / _pass_s(model, few, "fp32") * few.numel())
-    context = ids.shape[1]
-    if tokens < context:
-        return ids[:1, : max(tokens, min(_FIRST_TOKENS, context))]
-    return ids[: tokens // context]
+    one_s = min(_pass_s(model, few, "fp32") for _ in range(2)) / few.numel() * ids.shape[1]
+    if one_s > probe_s / 2:
+        tokens = int(ids.shape[1] * probe_s / 2 / one_s)
+        return ids[:1, : max(tokens, few.shape[1])]
+    one_s = min(one_s, _pass_s(model, ids[:1], "fp32"))  # few tokens are slow: most of their time is not arithmetic
+    return ids[: max(int(probe_s / 8 / one_s), 1)]
 
 
 def _pass_s(model: Decoder, ids: torch.Tensor, precision: Chosen) -> float:
