@@ -96,6 +96,14 @@ class Training:
                 if incoming.num_rows:
                     _insert(connection, table, experiment, incoming)
 
+    def price_checkpoint(self, experiment: str, step: int, bits_per_byte: float, *, is_best: bool) -> None:
+        """Add to a checkpoint what held-out text costs there, where nobody had looked before."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE training_checkpoint SET bits_per_byte = ?, is_best = ? WHERE experiment = ? AND step = ?",
+                [bits_per_byte, is_best, experiment, step],
+            )
+
     def training_checkpoints(self, experiment: str) -> list[TrainingCheckpoint]:
         """The checkpoints of a run by step, those too whose files are gone."""
         with self._database.reading() as connection:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import Cancelled, TrainingError, WeightscopeError
+from engine.errors import Cancelled, StorageError, TrainingError, WeightscopeError
 from engine.training.events import Event, OnEvent, Saved
 from storage.store import Store
 from workflows.reports import Report
@@ -46,20 +46,33 @@ def train_model(request: TrainingRequest, *, store: Store, run: RunFolder, repor
 
     store.begin_training(run.id, request.name, request.to_json(), Stand(run, store, request).step)
     try:
-        with _memory_told(), joined(_device(request)) as world:
-            _from_first(world, str(run.path))
-            work = _Work(request, store, run, report, world)
-            work.learn()
+        threads = (request.training or request.self_play).threads or None
+        with Recorder(store, run.id, report, run.checkpoints, threads) as recorder:
+            with _memory_told(), joined(_device(request)) as world:
+                _from_first(world, str(run.path))
+                work = _Work(request, store, run, report, world, recorder)
+                work.catch_up()
+                work.learn()
+            with _memory_told():
+                work.play()
         with _memory_told():
             result = work.finish()
     except WeightscopeError as error:
-        status = "cancelled" if isinstance(error, Cancelled) else "failed"
-        store.finish_experiment(run.id, status, message=error.message)
+        _store_end(error, store, run, report)
         raise
     store.finish_experiment(run.id, "done", result)
     for part in ("start", "previous", "text"):  # nothing goes on from here any more
         shutil.rmtree(run.checkpoints / part, ignore_errors=True)
     return result
+
+
+def _store_end(error: WeightscopeError, store: Store, run: RunFolder, report: Report) -> None:
+    """Say in the database why the run ended; a database that cannot be written does not hide the reason."""
+    try:
+        status = "cancelled" if isinstance(error, Cancelled) else "failed"
+        store.finish_experiment(run.id, status, message=error.message)
+    except StorageError as refused:
+        report.log(f"How the training ended could not be stored: {refused}")
 
 
 def help_first(request: TrainingRequest, *, store: Store) -> None:
@@ -105,14 +118,33 @@ def _memory_told() -> Iterator[None]:
 class _Work:
     """One run in one process."""
 
-    def __init__(self, request: TrainingRequest, store: Store, run: RunFolder, report: Report, world: World) -> None:
+    def __init__(
+        self,
+        request: TrainingRequest,
+        store: Store,
+        run: RunFolder,
+        report: Report,
+        world: World,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.request, self.store, self.run, self.report, self.world = request, store, run, report, world
+        self.recorder = recorder
         self.home = model_folder(store, request.name)
         self.stand = Stand(run, store, request)
         self.text = PreparedText(run.checkpoints / "text")
         self.finish_mark = run.path / "finish"
         self._looked_s, self._is_finishing = -math.inf, False
         self.threads = (request.training or request.self_play).threads or None
+
+    def catch_up(self) -> None:
+        """Record what an earlier process of this run saved or told, and was killed before it was stored."""
+        stand = self.stand
+        self.recorder.take_up(stand.step)
+        if self.request.model is not None and 0 in stand.learnt.steps():
+            keep_initial(self.home, stand.learnt.path(0))
+        self.recorder.add_missing(stand.learnt, "supervised", 0)
+        if stand.has_learnt:
+            self.recorder.add_missing(stand.played, "self-play", stand.offset)
 
     def learn(self) -> None:
         """Prepare the text, and learn from it unless that is done."""
@@ -124,8 +156,7 @@ class _Work:
         if self.world.from_first(float(is_done)):
             return
         try:
-            with self._listening("supervised", 0) as listen:
-                self._supervised(listen)
+            self._supervised(self._listener("supervised", 0))
         finally:
             self._took(begin_s)
 
@@ -139,15 +170,18 @@ class _Work:
                 f"The text cannot be prepared: {error}.", "Make room on the disk, or let the folder be written."
             ) from error
 
-    def finish(self) -> dict:
-        """Play, if that was asked for; then make the best checkpoint the model, and measure it."""
+    def play(self) -> None:
+        """Self-play, if that was asked for."""
         begin_s = time.monotonic()
-        if self.request.self_play is not None and not self.is_finishing():
-            try:
-                with self._listening("self-play", self.stand.offset) as listen:
-                    self._self_play(listen)
-            finally:
-                self._took(begin_s)
+        if self.request.self_play is None or self.is_finishing():
+            return
+        try:
+            self._self_play(self._listener("self-play", self.stand.offset))
+        finally:
+            self._took(begin_s)
+
+    def finish(self) -> dict:
+        """Make the best checkpoint the model, and measure it."""
         ended = Ended(self.run.id, self.request, self.stand, self.text, environment(self.world, self.threads or 0))
         return finished_model(ended, self.store, self.report)
 
@@ -241,22 +275,18 @@ class _Work:
 
         return load_llama(Path(self.request.start_from))[1] if self.request.start_from else None
 
-    @contextmanager
-    def _listening(self, phase: str, offset: int) -> Iterator[OnEvent]:
+    def _listener(self, phase: str, offset: int) -> OnEvent:
         """What takes a phase's events; in all processes but the first, nobody does."""
-        if not self.world.is_first:
-            yield lambda event: None
-            return
-        with Recorder(self.store, self.run.id, self.report, self.run.checkpoints, self.threads) as recorder:
-            recorder.add_missing(self.stand.learnt if phase == "supervised" else self.stand.played, phase, offset)
-            record = recorder.listener(phase, offset)
+        if self.recorder is None:
+            return lambda event: None
+        record = self.recorder.listener(phase, offset)
 
-            def listen(event: Event) -> None:
-                if isinstance(event, Saved) and event.step == 0 and self.request.model is not None:
-                    keep_initial(self.home, event.folder)
-                record(event)
+        def listen(event: Event) -> None:
+            if isinstance(event, Saved) and event.step == 0 and self.request.model is not None:
+                keep_initial(self.home, event.folder)
+            record(event)
 
-            yield listen
+        return listen
 
     def _took(self, begin_s: float) -> None:
         if self.world.is_first:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from engine.training.checkpoints import bits_per_byte
+from storage.records import Metric
 from storage.store import Store
+from storage.training import TrainingRows
 from workflows.extract import ExtractSettings, extract
 from workflows.reports import Meter, Report
 from workflows.trained_models import PARENT_HASH_KEY, PARENT_KEY, RUN_KEY, publish
@@ -35,6 +39,7 @@ def finished_model(ended: Ended, store: Store, report: Report) -> dict:
     Returns: `workflows.training.TrainingRun.result`.
     Raises: TrainingError if there is no checkpoint or it cannot be written; Cancelled; StorageError.
     """
+    _look_at_the_rest(ended, store, report)
     phase, step, best = ended.stand.best()
     parent = _parent(ended.request, store)
     metadata = {RUN_KEY: ended.run_id} | {key: value for key, value in parent.items() if value}
@@ -50,6 +55,35 @@ def finished_model(ended: Ended, store: Store, report: Report) -> dict:
     measured = extract(location.name, store=store, settings=ExtractSettings(threads=threads or None), report=report)
     found = {"name": location.name, "uri": location.uri, "folder": location.uri, "content_hash": measured.content_hash}
     return found | result
+
+
+def _look_at_the_rest(ended: Ended, store: Store, report: Report) -> None:
+    """Price the checkpoints of a run that was finished early which nobody looked at: the last one may be the best."""
+    from engine.runners.devices import chosen_device
+    from engine.training.determinism import reproducible
+    from engine.training.held_out import HeldOut, beginnings
+    from engine.training.llama_folder import load_llama
+
+    settings, kept = ended.request.training, ended.stand.learnt
+    if settings is None or ended.stand.known.get("supervised", {}).get("ending", "stopped") != "stopped":
+        return
+    for step in kept.steps():
+        if not math.isnan(bits_per_byte(kept.path(step))):
+            continue
+        Meter(report, "looking at held-out text").say(f"step {step}")
+        model, tokenizer = load_llama(kept.path(step))
+        device = chosen_device(settings.device)
+        with reproducible(settings.seed, settings.threads, device):
+            held_out = HeldOut(tokenizer, beginnings(ended.text.validation), model.settings.context)
+            price = held_out.price(model.to(device).eval())
+        if not math.isfinite(price.bits_per_byte):
+            continue
+        kept.price(step, price.bits_per_byte)
+        found = {"loss": price.loss, "perplexity": price.perplexity, "bits_per_byte": price.bits_per_byte}
+        metrics = [Metric(step, f"held_out/{name}", value) for name, value in found.items()]
+        store.save_training_rows(ended.run_id, TrainingRows(metrics=metrics))
+        is_best = kept.best() == kept.path(step)
+        store.price_checkpoint(ended.run_id, step, price.bits_per_byte, is_best=is_best)
 
 
 def _story(ended: Ended, store: Store) -> dict:

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from storage.training import Remark, Sample, TrainingCheckpoint, TrainingRows
 from workflows.checkpoint_record import record_checkpoint
 from workflows.reports import Progress, Report
 from workflows.trained_models import WEIGHTS, second_name
+from workflows.training_journal import Journal, missing, together
 
 WRITE_EVERY_S = 2.0
 """One short connection at most so often: some 40 ms, and others find the file free. Chosen by us."""
@@ -31,11 +33,12 @@ class Recorder:
     """Takes the events of one run: numbers, samples and remarks wait for the next write, progress is told at once.
 
     A thread writes, so that neither the disk nor a program that holds the database slows the training down. What cannot
-    be written waits for the next time; only `close` gives up. Use it as a context.
+    be written waits for the next time, in memory and in the run's folder: neither a killed process nor a database that
+    a newer program has changed loses it, and a training never ends for that. Use it as a context.
 
     Args:
         store, experiment: where to. report: hears progress and notices.
-        folder: the run's own, for the weights that later checkpoints are compared with.
+        folder: the run's own, for what waits, and for the weights that later checkpoints are compared with.
         threads: for measuring; None for all.
     """
 
@@ -49,7 +52,8 @@ class Recorder:
     ) -> None:
         self._store, self._experiment, self._report = store, experiment, report
         self._folder, self._threads = folder, threads
-        self._rows = TrainingRows()
+        self._rows, self._journal = TrainingRows(), Journal(folder)
+        self._is_journal_broken = False
         self._adding = threading.Lock()
         self._closing = threading.Event()
         self._hurry = threading.Event()
@@ -66,9 +70,11 @@ class Recorder:
         self._writer.join()
         try:
             self.write()
-        except StorageError:
-            if kind is None:  # what ended the training matters more than its last numbers
-                raise
+        except StorageError as error:  # what ended the training matters more than its last numbers
+            self._report.log(
+                f"The last numbers of the training are not stored yet; the run keeps them and stores them when it is "
+                f"resumed: {error}"
+            )
 
     def listener(self, phase: str, offset: int = 0) -> Callable[[Event], None]:
         """What takes the events of a phase. Args: offset: steps of the run before the phase's first one."""
@@ -88,7 +94,7 @@ class Recorder:
                         },
                     )
                 case Sampled():
-                    self._add(lambda rows: rows.samples.append(Sample(step, event.prompt, event.text, _now())))
+                    self._add(TrainingRows(samples=[Sample(step, event.prompt, event.text, _now())]))
                 case Saved():
                     if event.step or not offset:  # self-play begins with a checkpoint that is known already
                         score = bits_per_byte(event.folder)
@@ -103,7 +109,7 @@ class Recorder:
 
     def remark(self, step: int, kind: str, text: str) -> None:
         """Keep a verdict or a notice."""
-        self._add(lambda rows: rows.remarks.append(Remark(step, kind, text, _now())))
+        self._add(TrainingRows(remarks=[Remark(step, kind, text, _now())]))
 
     def add_checkpoint(self, step: int, phase: str, folder: Path, score: float, *, is_best: bool = False) -> None:
         """Measure a checkpoint that lies in a folder, and keep its numbers and pictures.
@@ -115,30 +121,49 @@ class Recorder:
         known = (path if path.is_file() else None for path in (start, previous))
         tensors = record_checkpoint(folder, *known, threads=self._threads)
         kept = TrainingCheckpoint(step, phase, str(folder), is_best, score, _now())
-        self._add(lambda rows: rows.checkpoints.append((kept, tensors)))
+        self._add(TrainingRows(checkpoints=[(kept, tensors)]))
         self._hurry.set()  # should the process be killed now, what led to this checkpoint is not told again
         for place in (previous, start) if step == 0 else (previous,):
             _keep(folder / WEIGHTS, place)
 
+    def take_up(self, until_step: int) -> None:
+        """Take what an earlier process told and could not store, up to the step that the run goes on from.
+
+        Later steps are done again. What was stored before that process was killed is known already.
+
+        Raises: StorageError.
+        """
+        waiting = missing(self._journal.read(), self._store, self._experiment, until_step)
+        before = self._journal.turn()
+        self._add(waiting)
+        self._journal.forget(before)
+        self.write()
+
     def add_missing(self, kept: Checkpoints, phase: str, offset: int) -> None:
         """Measure the checkpoints on the disk that the database does not know: the process was killed in between."""
-        known = {checkpoint.step for checkpoint in self._store.training_checkpoints(self._experiment)}
+        known = {each.step: each for each in self._store.training_checkpoints(self._experiment)}
         for step in kept.steps():
             if step + offset not in known and (step or not offset):
-                self.add_checkpoint(step + offset, phase, kept.path(step), bits_per_byte(kept.path(step)))
+                score = bits_per_byte(kept.path(step))
+                before = (each.bits_per_byte for each in known.values() if each.step < step + offset)
+                is_best = score < min((bits for bits in before if not math.isnan(bits)), default=math.inf)
+                self.add_checkpoint(step + offset, phase, kept.path(step), score, is_best=is_best)
 
     def write(self) -> None:
         """Store what waits. Raises: StorageError; it then still waits."""
         with self._adding:
             rows, self._rows = self._rows, TrainingRows()
-        if not rows:
-            return
+            if not rows:
+                return
+            before = self._journal.turn()
         try:
             self._store.save_training_rows(self._experiment, rows)
         except StorageError:
             with self._adding:
-                self._rows = _together(rows, self._rows)
+                self._rows = together(rows, self._rows)
             raise
+        with self._adding:
+            self._journal.forget(before)
 
     def _add_step(self, event: StepDone, step: int, phase: str, offset: int) -> None:
         numbers = {
@@ -164,11 +189,18 @@ class Recorder:
 
     def _add_metrics(self, step: int, numbers: dict[str, float]) -> None:
         now = _now()
-        self._add(lambda rows: rows.metrics.extend(Metric(step, name, v, now) for name, v in numbers.items()))
+        self._add(TrainingRows(metrics=[Metric(step, name, value, now) for name, value in numbers.items()]))
 
-    def _add(self, put: Callable[[TrainingRows], None]) -> None:
+    def _add(self, rows: TrainingRows) -> None:
         with self._adding:
-            put(self._rows)
+            for part in fields(rows):
+                getattr(self._rows, part.name).extend(getattr(rows, part.name))
+            try:
+                self._journal.add(rows)
+            except OSError as error:
+                if not self._is_journal_broken:
+                    self._report.log(f"What the database does not know yet cannot be kept in the run's folder: {error}")
+                self._is_journal_broken = True
 
     def _write_on(self) -> None:
         has_told = False
@@ -181,15 +213,6 @@ class Recorder:
                 if not has_told:
                     self._report.log(f"The numbers of the training wait to be stored: {error}")
                 has_told = True
-
-
-def _together(first: TrainingRows, then: TrainingRows) -> TrainingRows:
-    return TrainingRows(
-        first.metrics + then.metrics,
-        first.samples + then.samples,
-        first.remarks + then.remarks,
-        first.checkpoints + then.checkpoints,
-    )
 
 
 def _keep(weights: Path, place: Path) -> None:

@@ -123,6 +123,16 @@ class Checkpoints:
             self._prune()
         return self.path(step)
 
+    def price(self, step: int, bits_per_byte: float) -> None:
+        """Write down what held-out text costs at a checkpoint that nobody had looked at. Raises: TrainingError."""
+        path = self.path(step) / STATE_FACTS
+        facts = _read_facts(self.path(step)) | {"bits_per_byte": bits_per_byte, "score": bits_per_byte}
+        with _told(f"The bits per byte of checkpoint {step} in {self.folder}"):
+            unfinished = path.with_name(f"{path.name}{_UNFINISHED}{os.getpid()}")
+            unfinished.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            _flush(unfinished)
+            unfinished.replace(path)
+
     def _write(self, folder, step, model, tokenizer, state, scores) -> None:
         from safetensors.torch import save_file
 

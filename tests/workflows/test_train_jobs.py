@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -21,12 +24,14 @@ from engine.training.checkpoints import Checkpoints
 from engine.training.settings import CorpusChoice, ModelSettings
 from storage.store import Store
 from tests.workflows.train_made import small_request, write_text
-from workflows import library, training
+from workflows import commands, library, training
 from workflows.jobs import Jobs
 from workflows.processes import living, read_mark
-from workflows.reports import StoppableReport
+from workflows.reports import Report, StoppableReport
 from workflows.runs import RunFolder
+from workflows.trained_models import delete_trained
 from workflows.training_job import train_model
+from workflows.training_request import TrainingRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_S = 240
@@ -60,35 +65,105 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return load_file(Path(folder) / "model.safetensors")
 
 
-def test_a_killed_run_is_offered_again_and_ends_in_the_same_bits(store, jobs, text, data, tmp_path):
-    request = replace(small_request(text, "killed", steps=400), notes="")
-    request = replace(request, training=replace(request.training, evaluate_every=100, save_every=20, sample_every=0))
+def test_a_killed_run_loses_nothing_goes_on_and_ends_in_the_same_bits(store, jobs, text, data, tmp_path):
+    request = small_request(text, "killed", steps=100_000)
+    often = replace(request.training, evaluate_every=100_000, save_every=20, sample_every=0, keep_last=2)
+    request = replace(request, training=often)
     home = data / "trained" / "killed"
     job = training.start(store, jobs, request)
     wait_until(lambda: Checkpoints(home).steps()[-1:] >= [20])
-    living(read_mark(RunFolder(job.folder))).kill()
-    (found,) = wait_until(lambda: [r for r in training.runs(store, jobs) if r.state == "interrupted"])
+    with pytest.raises(TrainingError, match="name killed is running"):
+        training.start(store, jobs, request)
+    with pytest.raises(JobError, match="being trained"):
+        delete_trained(store, "killed")
+    assert wait_until(lambda: training.run(store, jobs, job.id).progress).phase == "training"
+
+    with held(store):  # another program keeps the database: what is saved from now on cannot be stored
+        begun = Checkpoints(home).steps()[-1]
+        wait_until(lambda: Checkpoints(home).steps()[-1] >= begun + 60)
+        living(read_mark(RunFolder(job.folder))).kill()
+        wait_until(lambda: living(read_mark(RunFolder(job.folder))) is None)
     killed_at = Checkpoints(home).steps()[-1]
+    (found,) = wait_until(lambda: [r for r in training.runs(store, jobs) if r.state == "interrupted"])
     assert found.is_resumable and found.error is not None
-    assert killed_at < 400, "it was killed on the way"
+    assert max(c.step for c in store.training_checkpoints(job.id)) < killed_at
     assert not (home / "model.safetensors").exists()
+    finished_as_it_was(data, tmp_path / "copy", job.id, request, killed_at)
+
     training.resume(jobs, job.id)
-    wait_until(lambda: Checkpoints(home).steps()[-1:] > [killed_at])
-    training.stop(jobs, job.id)
-    assert jobs.wait(job.id, LONG_S).state == "done"
-    steps = store.metrics(job.id).query("name == 'loss'")["step"].tolist()
-    assert steps == sorted(set(steps)), "no step is told twice"
-    kept = store.training_checkpoints(job.id)
+    wait_until(lambda: Checkpoints(home).steps()[-1] > killed_at)
+    training.pause(jobs, job.id)
+    assert jobs.wait(job.id, LONG_S).state == "cancelled"
+    paused = training.run(store, jobs, job.id)
+    assert (paused.state, paused.is_resumable) == ("paused", True)
+    assert store.experiments("training")[0].status == "cancelled"
     last = Checkpoints(home).steps()[-1]
-    assert {c.step for c in kept} >= {0, killed_at, last}
-    # The same steps without a break give the same weights.
-    whole = Store(tmp_path / "whole")
-    again = RunFolder.create(whole.folder / "runs", "train", {"request": request.to_json()})
+    assert_all_is_told(store, job.id, last)
+    same_bits_without_a_break(request, home, tmp_path / "whole")
+
+    training.stop(jobs, job.id)  # of a paused run: its best checkpoint becomes the model, nothing is learnt any more
+    done = jobs.wait(job.id, LONG_S)
+    assert (done.state, done.result["steps"]) == ("done", last), done.error
+    with pytest.raises(JobError, match="nothing to stop"):
+        training.stop(jobs, job.id)
+    library.remove(store, "killed")
+    assert not home.exists()
+    assert store.experiments("training") == training.runs(store, jobs) == store.models() == []
+
+
+@contextmanager
+def held(store: Store):
+    """The database, held so that no other process can open it."""
+
+    def opened():
+        try:
+            return duckdb.connect(str(store.path))
+        except duckdb.IOException:
+            return None
+
+    connection = wait_until(opened)
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def assert_all_is_told(store: Store, run_id: str, last: int) -> None:
+    """Every step once, and every checkpoint with its numbers and pictures, those too that were deleted since."""
+    losses = store.metrics(run_id).query("name == 'loss'")["step"].tolist()
+    assert losses == list(range(1, last + 1))
+    steps = sorted({*range(0, last + 1, 20), last})
+    assert [c.step for c in store.training_checkpoints(run_id)] == steps
+    stats = store.checkpoint_stats(run_id, "change_since_previous")
+    assert sorted(stats["step"].unique()) == steps
+    assert (stats[stats["step"] > 0].groupby("step")["value"].max() > 0).all()
+    assert store.thumbnail_steps(run_id, "model.layers.0.mlp.up_proj.weight") == steps
+
+
+def finished_as_it_was(data: Path, copy: Path, run_id: str, request: TrainingRequest, killed_at: int) -> None:
+    """Finishing a killed run, instead of going on with it, takes the best of what lies on the disk."""
+    shutil.copytree(data, copy, ignore=shutil.ignore_patterns("locks"))
+    run, store = RunFolder(copy / "runs" / run_id), Store(copy)
+    training.finish_mark(run).touch()
+    result = train_model(request, store=store, run=run, report=Report())
+    assert (result["steps"], result["best_step"]) == (killed_at, killed_at), "later ones were never looked at before"
+    prices = store.metrics(run_id).query("name == 'held_out/bits_per_byte'").set_index("step")["value"]
+    assert prices.idxmin() == killed_at and prices[killed_at] < prices[0]
+    checkpoint = store.training_checkpoints(run_id)[-1]
+    assert (checkpoint.step, checkpoint.bits_per_byte, checkpoint.is_best) == (killed_at, prices[killed_at], True)
+    assert_all_is_told(store, run_id, killed_at)
+
+
+def same_bits_without_a_break(request: TrainingRequest, home: Path, folder: Path) -> None:
+    """The same steps in one go give the same weights."""
+    last = max(step for step in Checkpoints(home).steps() if step % 20 == 0)
+    whole = Store(folder)
+    run = RunFolder.create(whole.folder / "runs", "train", {"request": request.to_json()})
     place = whole.folder / "trained" / "killed" / f"checkpoint-{last}"
     with pytest.raises(Cancelled):
-        train_model(request, store=whole, run=again, report=Until(place))
-    straight = weights(place)
-    assert all(np.array_equal(weights(home / f"checkpoint-{last}")[n], value) for n, value in straight.items())
+        train_model(request, store=whole, run=run, report=Until(place))
+    straight, broken = weights(place), weights(home / place.name)
+    assert all(np.array_equal(broken[name], value) for name, value in straight.items())
 
 
 class Until(StoppableReport):
@@ -102,38 +177,6 @@ class Until(StoppableReport):
         if self._checkpoint.exists():
             self.ask_to_stop()
         super().check()
-
-
-def test_a_run_is_paused_resumed_and_finished_from_outside(store, jobs, text, data):
-    request = small_request(text, "steered", steps=100_000)
-    job = training.start(store, jobs, request)
-    wait_until(lambda: training.run(store, jobs, job.id).step > 4)
-    assert training.run(store, jobs, job.id).progress.phase == "training"
-    with pytest.raises(TrainingError, match="name steered is running"):
-        training.start(store, jobs, request)
-    with pytest.raises(JobError, match="being trained"):
-        from workflows.trained_models import delete_trained
-
-        delete_trained(store, "steered")
-    training.pause(jobs, job.id)
-    assert jobs.wait(job.id, LONG_S).state == "cancelled"
-    paused = training.run(store, jobs, job.id)
-    assert (paused.state, paused.is_resumable) == ("paused", True)
-    (experiment,) = store.experiments("training")
-    assert experiment.status == "cancelled"
-    last = Checkpoints(data / "trained" / "steered").steps()[-1]
-    training.stop(jobs, job.id)  # of a paused run: its best checkpoint becomes the model, nothing is learnt any more
-    done = jobs.wait(job.id, LONG_S)
-    assert done.state == "done", done.error
-    assert done.result["steps"] == last
-    assert store.location("steered").origin == "trained"
-    with pytest.raises(JobError, match="nothing to stop"):
-        training.stop(jobs, job.id)
-    library.remove(store, "steered")
-    assert not (data / "trained" / "steered").exists()
-    assert store.experiments("training") == []
-    assert training.runs(store, jobs) == []
-    assert store.models() == []
 
 
 def test_trainings_wait_for_each_other_and_not_for_measuring(store, jobs, text, data, tiny):
@@ -167,7 +210,7 @@ def test_two_processes_under_torchrun_make_one_model(text, data):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs Ctrl-C")
-def test_control_c_pauses_and_the_same_command_goes_on(begin, command, store, jobs, text, data):
+def test_control_c_pauses_and_the_same_command_goes_on(begin, command, store, jobs, text, data, monkeypatch):
     asked = data / "request.json"
     asked.write_text(json.dumps(small_request(text, "typed", steps=100_000).to_json()))
     kept = Checkpoints(data / "trained" / "typed")
@@ -177,15 +220,13 @@ def test_control_c_pauses_and_the_same_command_goes_on(begin, command, store, jo
     assert first.wait(LONG_S) == 130
     (run,) = training.runs(store, jobs)
     assert run.state == "paused"
-    reached = kept.steps()[-1]
     other = command("train", "--request", str(asked), "--set", "training.max_norm=2")
     assert other.returncode == 1 and "with other settings" in other.stderr
-    again = begin("train", "--request", asked, "--quiet")
-    wait_until(lambda: kept.steps()[-1:] > [reached])
-    again.send_signal(signal.SIGINT)
-    assert again.wait(LONG_S) == 130
-    assert f"Going on with {run.id}." in again.communicate()[1]
-    assert [each.id for each in training.runs(store, jobs)] == [run.id]
+    gone_on = []
+    monkeypatch.setattr(commands.training, "_work_on", lambda folder, *_, **__: gone_on.append(folder.name) or 0)
+    again = command("train", "--request", str(asked), "--quiet")
+    assert f"Going on with {run.id}." in again.stderr
+    assert gone_on == [run.id]
 
 
 @pytest.mark.parametrize(
