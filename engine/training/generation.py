@@ -70,7 +70,8 @@ def generate(
     num_rows = len(prompts) * samples
     uniforms = None
     if temperature > 0:
-        uniforms = _uniforms(num_rows, new_tokens, seed, generator).to(device)
+        wide = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPU has no fp64
+        uniforms = _uniforms(num_rows, new_tokens, seed, generator).to(device, wide)
     hidden, cache = _read(model, prompts)
     if samples > 1:
         rows = torch.arange(len(prompts), device=device).repeat_interleave(samples)
@@ -158,7 +159,7 @@ def draw(
     """One token a row by inverting the cumulative distribution: one random number a row, not one a token.
 
     Args:
-        logits: (rows, vocabulary) fp32. uniforms: (rows,) fp64 in [0, 1), or None for the likeliest token.
+        logits: (rows, vocabulary) fp32. uniforms: (rows,) in [0, 1), fp64 where there is such a type, or None for the likeliest token.
     Returns: tokens (rows,) int64, and ln p of each under softmax(logits), (rows,).
     """
     if uniforms is None:
@@ -170,7 +171,7 @@ def draw(
     elif top_p < 1:
         scaled, order = scaled.sort(dim=1, descending=True)
     chances = scaled.softmax(dim=1)
-    cumulative = chances.cumsum(dim=1, dtype=torch.float64)
+    cumulative = chances.cumsum(dim=1, dtype=uniforms.dtype)
     total = cumulative[:, -1:]
     if top_p < 1:
         last = (cumulative < top_p).sum(dim=1, keepdim=True).clamp(max=cumulative.shape[1] - 1)
@@ -189,7 +190,7 @@ def _uniforms(
     """(rows, new tokens) fp64 in [0, 1); with seeds, those of a row follow from its seed alone."""
     if seed is None:
         return torch.rand(num_rows, new_tokens, dtype=torch.float64, generator=generator)
-    if isinstance(seed, int):
+    if isinstance(seed, (int, np.integer)):
         return torch.from_numpy(np.random.default_rng(seed).random((num_rows, new_tokens)))
     if len(seed) != num_rows:
         raise TrainingError(f"{num_rows} texts need as many seeds, got {len(seed)}.", "Give one seed for each text.")

@@ -1,8 +1,8 @@
 """Three sizes to begin with: a model, and how it learns.
 
 "quick" was chosen on the language reference (95,000 tokens of training text): perplexity of validation text falls below
-60 after 400 steps and to 43 after 800 with dropout 0.2; with 0.1 it turns at 49, without at about 55. AdamW needs 500
-steps to 60 and ends at 45. The other two are Llama's proportions at their size, not tuned.
+60 after 400 steps and to 43 after 800 with dropout 0.2; with 0.1 it turns upwards at 49. AdamW needs some 500 steps to
+60 and ends at 45. The other two are Llama's proportions at their size, not tuned.
 """
 
 from __future__ import annotations
