@@ -159,7 +159,8 @@ def draw(
     """One token a row by inverting the cumulative distribution: one random number a row, not one a token.
 
     Args:
-        logits: (rows, vocabulary) fp32. uniforms: (rows,) in [0, 1), fp64 where there is such a type, or None for the likeliest token.
+        logits: (rows, vocabulary) fp32. uniforms: (rows,) in [0, 1), fp64 where it exists; None for the
+            likeliest token.
     Returns: tokens (rows,) int64, and ln p of each under softmax(logits), (rows,).
     """
     if uniforms is None:
