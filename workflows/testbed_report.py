@@ -112,8 +112,8 @@ def _where(found: Findings, strangers: pd.DataFrame) -> list[str]:
         f"**Most of it is in {_named(first)}**: {bits_text(beyond[first])} bits per weight more in common than "
         f"untrained models have there; in {_named(second)}, the next role, {bits_text(beyond[second])} more.",
         f"**{1 - max(after, 0) / before:.0%} of it is one direction** of the embedding: training adds one vector, more "
-        "or less of it, to every row, and sorting columns lays any two such vectors over each other. Without it the same "
-        f"models save {_span(found.freed)} bits per weight, {bits_text(after)} on average instead of "
+        "or less of it, to every row, and sorting columns lays any two such vectors over each other. Without it the "
+        f"same models save {_span(found.freed)} bits per weight, {bits_text(after)} on average instead of "
         f"{bits_text(before)}, most of it in {_named(max(freed, key=freed.__getitem__))}. One direction takes no "
         "second model to write: it is two short vectors.",
     ]
@@ -157,7 +157,7 @@ def _dividends(found: Findings) -> str:
             "½·log₂(1 / (1 − ρ²)) bits per weight that knowing one model saves in writing another, in the order "
             "of units that saves most, less what the same alignment finds in nulls of both. *Coded* is what an "
             "entropy coder really saved, side information counted; below 0 the order of units cost more than it "
-            "brought. Means over pairs; CKA compares what the models make of 64 passages, beside that of random starts.",
+            "brought. Means over pairs; CKA compares what the models make of 64 passages, beside random starts.",
             _table([*PAIR_COLUMNS, "CKA, random starts"], rows),
             f"![Net sharing dividends of all pairs]({NAME}/dividends.svg)",
             "Where it comes from: gross bits per weight by role, between models without a common origin.",
