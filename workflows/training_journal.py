@@ -81,6 +81,8 @@ def missing(rows: TrainingRows, store: Store, experiment: str, until_step: int) 
 
     Raises: StorageError.
     """
+    if not rows:
+        return rows
     known = store.metrics(experiment)
     metrics = set(zip(known["step"], known["name"], strict=True))
     samples = {(row.step, row.prompt, row.text) for row in store.training_samples(experiment)}

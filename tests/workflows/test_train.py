@@ -156,7 +156,27 @@ def test_checkpoints_beneath_the_model_are_its_versions_in_order(trained):
         assert {each.location.uri for each in seen} == uris, f"they are the same from {version.label}"
 
 
-def test_a_paused_run_goes_on_to_the_same_bits(folder, text, trained):
+class Upgraded(Report):
+    """A newer program changes the database while the training works on it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._is_done = store, False
+        self.told: list[str] = []
+
+    def progress(self, progress) -> None:
+        if progress.phase == "training" and not self._is_done:
+            self._is_done = True
+            with Database(self._store.path, 10.0).writing() as connection:
+                connection.execute(
+                    "INSERT INTO schema_migration SELECT max(version) + 1, 'of a newer program', now() "
+                    "FROM schema_migration"
+                )
+
+    def log(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_a_paused_run_goes_on_to_the_same_bits_also_past_a_newer_database(folder, text, trained):
     request = small_request(text, "paused")
     store = Store(folder / "broken")
     run = RunFolder.create(store.folder / "runs", "train", {"request": request.to_json()})
@@ -164,50 +184,25 @@ def test_a_paused_run_goes_on_to_the_same_bits(folder, text, trained):
         train_model(request, store=store, run=run, report=PauseAt(1))
     assert store.experiments("training")[0].status == "cancelled"
     assert not (store.folder / "trained/paused/model.safetensors").exists()
+
+    report = Upgraded(store)
+    with pytest.raises(StorageError, match="has schema version"):
+        train_model(request, store=store, run=run, report=report)
+    assert any("stores them when it is resumed" in words for words in report.told)
+    assert Checkpoints(store.folder / "trained/paused").steps()[-1] == 6, "it learnt to the end"
+    with duckdb.connect(str(store.path)) as connection:  # as if this program were updated, too
+        connection.execute("DELETE FROM schema_migration WHERE version = (SELECT max(version) FROM schema_migration)")
     result = train_model(request, store=store, run=run, report=Report())
-    assert result["steps"] == 6
+    assert (result["ending"], result["steps"]) == ("finished", 6)
     straight, whole, _ = trained
     places = straight.folder / "trained/tiny/checkpoint-6", store.folder / "trained/paused/checkpoint-6"
     both = [load_file(place / "model.safetensors") for place in places]
     assert all(np.array_equal(both[0][name], both[1][name]) for name in both[0])
     losses = [each.metrics(id_).query("name == 'loss'") for each, id_ in ((straight, whole.id), (store, run.id))]
-    assert losses[0]["step"].tolist() == losses[1]["step"].tolist()
-    assert losses[0]["value"].tolist() == losses[1]["value"].tolist()
-
-
-def test_a_training_outlives_a_database_that_a_newer_program_changed(folder, text):
-    store = Store(folder / "newer")
-    request = small_request(text, "newer")
-    run = RunFolder.create(store.folder / "runs", "train", {"request": request.to_json()})
-
-    class Upgraded(Report):
-        def __init__(self) -> None:
-            self.told: list[str] = []
-
-        def progress(self, progress) -> None:
-            if progress.phase == "training" and progress.done == 1:
-                with Database(store.path, 10.0).writing() as connection:
-                    connection.execute(
-                        "INSERT INTO schema_migration SELECT max(version) + 1, 'of a newer program', now() "
-                        "FROM schema_migration"
-                    )
-
-        def log(self, text: str) -> None:
-            self.told.append(text)
-
-    report = Upgraded()
-    with pytest.raises(StorageError, match="has schema version"):
-        train_model(request, store=store, run=run, report=report)
-    assert any("stores them when it is resumed" in text for text in report.told)
-    assert Checkpoints(store.folder / "trained/newer", 1).steps()[-1] == 6, "it learnt to the end"
-    with duckdb.connect(str(store.path)) as connection:  # as if this program were updated, too
-        connection.execute("DELETE FROM schema_migration WHERE version = (SELECT max(version) FROM schema_migration)")
-    result = train_model(request, store=store, run=run, report=Report())
-    assert result["ending"] == "finished"
-    losses = store.metrics(run.id).query("name == 'loss'")["step"].tolist()
-    assert losses == [1, 2, 3, 4, 5, 6], "none is lost, none is there twice"
-    assert [c.step for c in store.training_checkpoints(run.id)] == [0, 2, 4, 6]
-    assert sorted(store.checkpoint_stats(run.id, "std")["step"].unique()) == [0, 2, 4, 6]
+    assert losses[1]["step"].tolist() == [1, 2, 3, 4, 5, 6], "none is lost, none is there twice"
+    assert losses[0].query("step <= 6")["value"].tolist() == losses[1]["value"].tolist()
+    assert {c.step for c in store.training_checkpoints(run.id)} >= {0, 2, 4, 6}
+    assert set(store.checkpoint_stats(run.id, "std")["step"]) >= {0, 2, 4, 6}
     assert {sample.step for sample in training.samples(store, run.id)} == {3, 6}
 
 

@@ -24,7 +24,7 @@ from engine.training.checkpoints import Checkpoints
 from engine.training.settings import CorpusChoice, ModelSettings
 from storage.store import Store
 from tests.workflows.train_made import small_request, write_text
-from workflows import commands, library, training
+from workflows import library, training
 from workflows.jobs import Jobs
 from workflows.processes import living, read_mark
 from workflows.reports import Report, StoppableReport
@@ -65,7 +65,10 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return load_file(Path(folder) / "model.safetensors")
 
 
-def test_a_killed_run_loses_nothing_goes_on_and_ends_in_the_same_bits(store, jobs, text, data, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs Ctrl-C")
+def test_a_killed_run_loses_nothing_goes_on_and_ends_in_the_same_bits(
+    begin, command, store, jobs, text, data, tmp_path
+):
     request = small_request(text, "killed", steps=100_000)
     often = replace(request.training, evaluate_every=100_000, save_every=20, sample_every=0, keep_last=2)
     request = replace(request, training=often)
@@ -90,25 +93,20 @@ def test_a_killed_run_loses_nothing_goes_on_and_ends_in_the_same_bits(store, job
     assert not (home / "model.safetensors").exists()
     finished_as_it_was(data, tmp_path / "copy", job.id, request, killed_at)
 
-    training.resume(jobs, job.id)
+    asked = data / "request.json"
+    asked.write_text(json.dumps(request.to_json()))
+    other = command("train", "--request", str(asked), "--set", "training.max_norm=2")
+    assert other.returncode == 1 and "with other settings" in other.stderr
+    typed = begin("train", "--request", asked, "--quiet")  # the same command goes on with it
     wait_until(lambda: Checkpoints(home).steps()[-1] > killed_at)
-    training.pause(jobs, job.id)
-    assert jobs.wait(job.id, LONG_S).state == "cancelled"
-    paused = training.run(store, jobs, job.id)
-    assert (paused.state, paused.is_resumable) == ("paused", True)
+    typed.send_signal(signal.SIGINT)
+    assert f"Going on with {job.id}." in typed.communicate(timeout=LONG_S)[1]
+    assert typed.returncode == 130
+    (paused,) = training.runs(store, jobs)
+    assert (paused.id, paused.state, paused.is_resumable) == (job.id, "paused", True)
     assert store.experiments("training")[0].status == "cancelled"
-    last = Checkpoints(home).steps()[-1]
-    assert_all_is_told(store, job.id, last)
+    assert_all_is_told(store, job.id, Checkpoints(home).steps()[-1])
     same_bits_without_a_break(request, home, tmp_path / "whole")
-
-    training.stop(jobs, job.id)  # of a paused run: its best checkpoint becomes the model, nothing is learnt any more
-    done = jobs.wait(job.id, LONG_S)
-    assert (done.state, done.result["steps"]) == ("done", last), done.error
-    with pytest.raises(JobError, match="nothing to stop"):
-        training.stop(jobs, job.id)
-    library.remove(store, "killed")
-    assert not home.exists()
-    assert store.experiments("training") == training.runs(store, jobs) == store.models() == []
 
 
 @contextmanager
@@ -152,6 +150,9 @@ def finished_as_it_was(data: Path, copy: Path, run_id: str, request: TrainingReq
     checkpoint = store.training_checkpoints(run_id)[-1]
     assert (checkpoint.step, checkpoint.bits_per_byte, checkpoint.is_best) == (killed_at, prices[killed_at], True)
     assert_all_is_told(store, run_id, killed_at)
+    library.remove(store, "killed")
+    assert not (copy / "trained" / "killed").exists()
+    assert store.experiments("training") == store.models() == []
 
 
 def same_bits_without_a_break(request: TrainingRequest, home: Path, folder: Path) -> None:
@@ -179,17 +180,27 @@ class Until(StoppableReport):
         super().check()
 
 
-def test_trainings_wait_for_each_other_and_not_for_measuring(store, jobs, text, data, tiny):
+def test_trainings_wait_for_each_other(store, jobs, text, data):
     locks = data / "locks"
     locks.mkdir()
     with FileLock(locks / "train-0.lock"):
         waiting = training.start(store, jobs, small_request(text, "second", steps=2))
-        beside = jobs.start("extract", {"model": str(tiny)})
-        assert jobs.wait(beside.id, LONG_S).state == "done"
         wait_until(lambda: living(read_mark(RunFolder(waiting.folder))))
         assert training.run(store, jobs, waiting.id).state == "queued"
         training.pause(jobs, waiting.id)
         assert jobs.wait(waiting.id, LONG_S).state == "cancelled"
+
+
+def test_a_paused_run_is_started_again_just_to_be_finished(store, jobs, text, monkeypatch):
+    run = RunFolder.create(store.folder / "runs", "train", {"request": small_request(text, "steered").to_json()})
+    run.write_event("state", state="cancelled")
+    spawned = []
+    monkeypatch.setattr("workflows.jobs.spawn", lambda run, *_: spawned.append(run.id))
+    training.stop(jobs, run.id)
+    assert spawned == [run.id] and training.finish_mark(run).exists()
+    run.write_event("state", state="done", result={})
+    with pytest.raises(JobError, match="nothing to stop"):
+        training.stop(jobs, run.id)
 
 
 def test_two_processes_under_torchrun_make_one_model(text, data):
@@ -207,26 +218,6 @@ def test_two_processes_under_torchrun_make_one_model(text, data):
     assert (run.state, run.step, run.result["ending"]) == ("done", 4, "finished")
     assert store.location("both").content_hash == run.result["content_hash"]
     assert "| processes | 2 |" in (data / "trained" / "both" / "README.md").read_text()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs Ctrl-C")
-def test_control_c_pauses_and_the_same_command_goes_on(begin, command, store, jobs, text, data, monkeypatch):
-    asked = data / "request.json"
-    asked.write_text(json.dumps(small_request(text, "typed", steps=100_000).to_json()))
-    kept = Checkpoints(data / "trained" / "typed")
-    first = begin("train", "--request", asked, "--quiet")
-    wait_until(lambda: kept.steps()[-1:] >= [4])
-    first.send_signal(signal.SIGINT)
-    assert first.wait(LONG_S) == 130
-    (run,) = training.runs(store, jobs)
-    assert run.state == "paused"
-    other = command("train", "--request", str(asked), "--set", "training.max_norm=2")
-    assert other.returncode == 1 and "with other settings" in other.stderr
-    gone_on = []
-    monkeypatch.setattr(commands.training, "_work_on", lambda folder, *_, **__: gone_on.append(folder.name) or 0)
-    again = command("train", "--request", str(asked), "--quiet")
-    assert f"Going on with {run.id}." in again.stderr
-    assert gone_on == [run.id]
 
 
 @pytest.mark.parametrize(
