@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from workflows.jobs import Jobs
 from workflows.pattern_staging import PatternStaging
 from workflows.reports import CallbackReport
 from workflows.runs import RunFolder
-from workflows.shared_patterns import PatternSettings, patterns
+from workflows.shared_patterns import PatternOutcome, PatternSettings, patterns
 
 QUICK = PatternSettings(draws=2, with_features=False)
 
@@ -35,8 +36,15 @@ def models(tmp_path_factory) -> list[str]:
     return found
 
 
-def test_relatives_are_found_and_strangers_save_nothing(store, models):
-    outcome = patterns(models, store=store, settings=QUICK)
+@pytest.fixture(scope="module")
+def answered(models, tmp_path_factory) -> tuple[Store, PatternOutcome]:
+    """The three of them, asked once for all tests that only look at the answer."""
+    store = Store(tmp_path_factory.mktemp("answered"))
+    return store, patterns(models, store=store, settings=QUICK)
+
+
+def test_relatives_are_found_and_strangers_save_nothing(answered):
+    store, outcome = answered
     assert (outcome.names, outcome.num_lineages, outcome.verdict) == (("parent", "child", "stranger"), 2, "apart")
     pairs = store.pattern_pairs(outcome.test).set_index(["model_a", "model_b"])
     kin, apart = pairs.loc["parent", "child"], pairs.loc["parent", "stranger"]
@@ -80,14 +88,19 @@ def test_features_are_tested_with_what_is_known_of_the_models(store, small):
     assert store.pattern_pairs(outcome.test)["coded_gain"].isna().all()
 
 
-def test_an_answer_that_is_stored_is_not_sought_again_unless_asked_otherwise(store, models):
-    first = patterns(models[1:], store=store, settings=QUICK)
-    again = patterns(models[:0:-1], store=store, settings=QUICK)
-    assert (again.was_stored, again.test) == (True, first.test)
-    assert not patterns(models[1:], store=store, settings=PatternSettings(draws=1, with_features=False)).was_stored
+def test_an_answer_that_is_stored_is_not_sought_again_unless_asked_otherwise(answered, store, small):
+    first, outcome = answered
+    again = patterns([model.uri for model in reversed(first.locations())], store=first, settings=QUICK)
+    assert (again.was_stored, again.test) == (True, outcome.test)
+    plain = PatternSettings(draws=1, with_features=False, with_coding=False, with_subspace=False)
+    assert not patterns(small, store=store, settings=plain).was_stored
+    assert patterns(small, store=store, settings=plain).was_stored
+    assert not patterns(small, store=store, settings=replace(plain, draws=2)).was_stored
 
 
-def test_a_stopped_test_stores_nothing_and_goes_on_where_it_was(store, data, models):
+def test_a_stopped_test_stores_nothing_and_goes_on_where_it_was(answered, store, data, models):
+    straight, _ = answered
+    settings = replace(QUICK, with_subspace=False)
     run = RunFolder.create(data / "runs", "patterns", {})
 
     def stop(progress):
@@ -95,16 +108,14 @@ def test_a_stopped_test_stores_nothing_and_goes_on_where_it_was(store, data, mod
             raise Cancelled("Enough.")
 
     with pytest.raises(Cancelled):
-        patterns(models, store=store, run=run, settings=QUICK, report=CallbackReport(stop))
+        patterns(models, store=store, run=run, settings=settings, report=CallbackReport(stop))
     assert store.pattern_tests() == []
-    outcome = patterns(models, store=store, run=run, settings=QUICK)
+    outcome = patterns(models, store=store, run=run, settings=settings)
     assert outcome.num_resumed == 2
     assert not list(run.checkpoints.glob("*.jsonl"))
-    fresh = Store(data / "other")
-    patterns(models, store=fresh, settings=QUICK)
     columns = ["gross", "null_bits", "net", "low", "high", "coded_gain", "num_weights"]
     np.testing.assert_allclose(
-        store.pattern_pairs(1)[columns], fresh.pattern_pairs(1)[columns], rtol=1e-6, atol=1e-9
+        store.pattern_pairs(1)[columns], straight.pattern_pairs(1)[columns], rtol=1e-6, atol=1e-9
     )  # fmt: skip
 
 
@@ -159,8 +170,10 @@ def test_a_job_answers_and_a_bad_one_is_refused(data, models):
             jobs.start("patterns", bad)
 
 
-def test_the_command_prints_verdict_and_tables_or_json(command, models, tmp_path):
-    words = ("patterns", *models, "--draws", "1", "--no-features", "--no-coding")
+def test_the_command_prints_verdict_and_tables_or_json(command, answered, models, tmp_path, monkeypatch):
+    store, _ = answered
+    monkeypatch.setenv("WEIGHTSCOPE_DATA", str(store.folder))
+    words = ("patterns", *models, "--draws", "2", "--no-features")
     shown = command(*words)
     assert shown.returncode == 0, shown.stderr
     assert "share no weights" in shown.stdout
@@ -168,7 +181,7 @@ def test_the_command_prints_verdict_and_tables_or_json(command, models, tmp_path
     found = json.loads(command(*words, "--json").stdout)
     assert found["was_stored"] is True
     assert len(found["pairs"]) == 3
-    assert found["pairs"][0]["coded_gain"] is None
+    assert found["pairs"][0]["coded_gain"] == pytest.approx(store.pattern_pairs(1)["coded_gain"][0])
     labels = tmp_path / "labels.json"
     labels.write_text("[1, 2]")
     bad = command("patterns", *models, "--labels", str(labels))
