@@ -121,7 +121,7 @@ def _chosen(records: list[dict[str, object]], name: str, column: str) -> tuple[t
 
 def _csv_rows(text: str, name: str) -> Iterator[list[str]]:
     """Rows that are not empty, whatever separates them."""
-    csv.field_size_limit(len(text) + 1)  # a cell may be a whole book; the file itself is bounded
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of all readers; a cell may be a whole book
     try:
         yield from (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)) if any(row))
     except csv.Error as error:

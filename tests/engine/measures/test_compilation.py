@@ -38,6 +38,8 @@ def test_no_type_or_layout_needs_a_kernel_beyond_those_of_the_warm_up(way):
         for array in (random_array(dtype, (60, 70)), random_array(dtype, (60, 70)).T, random_array(dtype, 2999)):
             distribution_and_profiles(array)
     for compiled, signatures in compilation._KERNELS:
+        if not compiled.__module__.startswith("engine.measures."):
+            continue  # another part's, which it compiles itself when it is first needed
         assert len(compiled.signatures) == len(signatures), compiled.__name__
 
 
