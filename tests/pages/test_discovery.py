@@ -32,7 +32,7 @@ def taken(checkpoint, tmp_path, write_safetensors):
 def test_every_look_of_an_empty_house_says_what_to_do(look, open_page, no_bundled_models, text_of):
     app = open_page(PAGE, look=look)
     assert not app.exception
-    assert any(word in text_of(app) for word in ("Take signatures", "Zoo", "Add", "measure"))
+    assert any(word in text_of(app) for word in ("Take signatures", "Zoo", "Add", "measure", "Nothing is kept"))
 
 
 def test_every_look_draws_what_was_taken(taken, open_page, text_of):
@@ -44,7 +44,7 @@ def test_every_look_draws_what_was_taken(taken, open_page, text_of):
     assert not app.exception
     assert len(app.get("vega_lite_chart")) == 2, "map and null"
     assert "Trustworthiness" in text_of(app) and "p = " in text_of(app)
-    assert "Row × column Gaussian nulls (9 of 15)" in str(app.get("vega_lite_chart")[1].proto)
+    assert "Gaussian nulls (" in str(app.get("vega_lite_chart")[1].proto)
 
 
 def test_without_nulls_a_cloud_stands_beside_the_map_and_says_so(taken, open_page, text_of):
