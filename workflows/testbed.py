@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from workflows.reports import Meter, Report
 from workflows.runs import RunFolder
 from workflows.shared_patterns import PatternOutcome, PatternSettings, patterns
 from workflows.signatures import SignaturesSettings, signatures
-from workflows.testbed_zoo import FREED, Member, ZooSettings, freed_folder, make_zoo, start_folder
+from workflows.testbed_zoo import Member, ZooSettings, freed_folder, make_zoo, start_folder
 
 WORK = "testbed"
 """The folder in which unfinished work is kept."""
@@ -93,12 +94,11 @@ def testbed(data: Path, settings: TestbedSettings | None = None, report: Report 
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     with threadpool_limits(settings.workers):
         zoo = _known(store, data / "zoo", members, settings.others, report)
-        seen = [name for folder, name in zoo.names.items() if not folder.endswith(FREED)]
-        _signatures(store, run, [*seen, *zoo.others], settings.workers, report)
         said = {zoo.names[member.name]: {"text": text_label(member)} for member in members}
         asked = {"store": store, "run": run, "report": report}
         alone = [member for member in members if member.part == "independent"]
         common = [zoo.names[member.name] for member in members if member.is_common]
+        _signatures(store, run, common, settings.workers, report)
         usual = PatternSettings(draws=settings.draws, with_cka=settings.with_cka, labels=said)
         plain = PatternSettings(draws=settings.draws)
         found = {
@@ -134,13 +134,13 @@ def _known(store: Store, folder: Path, members: Sequence[Member], others: Sequen
         try:
             found.append(add_path(store, other).name)
         except SourceError as error:
-            left_out[Path(other).name] = error.message
+            left_out[Path(other).name] = error.message.replace(f"{Path(other).parent}{os.sep}", "")
             report.log(f"{other} is left out: {error.message}")
     return Zoo(tuple(members), folder, names, tuple(dict.fromkeys(found)), left_out)
 
 
 def _signatures(store: Store, run: RunFolder, models: Sequence[str], threads: int, report: Report) -> None:
-    """Signatures of all models and of a null of each: what the maps are drawn from."""
+    """Signatures of models and of a null of each: what the maps are drawn from."""
     meter = Meter(report, "taking signatures", len(models), "models")
     for model in models:
         signatures(model, store=store, run=run, settings=SignaturesSettings(threads), report=_Quiet(report))

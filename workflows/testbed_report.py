@@ -36,7 +36,7 @@ from workflows.testbed_findings import (
     shares_of_variance,
 )
 from workflows.testbed_texts import Text
-from workflows.testbed_zoo import facts_of, freed_folder
+from workflows.testbed_zoo import QUICK, facts_of, freed_folder
 
 NAME = "shared-patterns"
 COMMAND = "python -m workflows testbed"
@@ -59,7 +59,7 @@ def write_report(
         (pictures / f"{name}.svg").write_bytes(chart_svg(chart))
     judged = expectations(found, outcome)
     parts = [
-        _answer(outcome, judged, found),
+        _answer(outcome, settings, judged, found),
         _expected(judged),
         _dividends(found),
         _form(store, outcome, found),
@@ -73,7 +73,7 @@ def write_report(
     return document
 
 
-def _answer(outcome: TestbedOutcome, judged: Sequence[Expectation], found: Findings) -> str:
+def _answer(outcome: TestbedOutcome, settings: TestbedSettings, judged: Sequence[Expectation], found: Findings) -> str:
     is_kin = found.trained["is_related"].astype(bool)
     kin, strangers = found.trained[is_kin], found.trained[~is_kin]
     points = [
@@ -84,6 +84,10 @@ def _answer(outcome: TestbedOutcome, judged: Sequence[Expectation], found: Findi
         f"{bits_text(strangers['coded_gain'].max())}.",
         *_where(found, strangers),
     ]
+    if settings.zoo == QUICK:
+        points.insert(
+            0, "**These models are tiny and hardly trained** (`--quick`): this shows how it is asked, no more."
+        )
     against = [one for one in judged if one.holds is False]
     return "\n\n".join(
         [
@@ -219,7 +223,7 @@ def _verdicts(outcome: TestbedOutcome) -> str:
 
 def _verdict(title: str, test: PatternOutcome) -> str:
     told = "\n".join(
-        f"> {line}" for line in (" ".join(test.sentences), "", *(f"*Limit: {one}*" for one in test.limits))
+        f"> {line}".rstrip() for line in (" ".join(test.sentences), "", *(f"- Limit: {one}" for one in test.limits))
     )
     return (
         f"### {title}\n\n{len(test.names)} models, {test.num_lineages} independent: {', '.join(test.names)}.\n\n{told}"
@@ -315,7 +319,7 @@ def _map(store: Store, names: Sequence[str]) -> alt.HConcatChart:
     labels = table.places.assign(id=range(len(table.places)))
     left = signature_map(own.points, labels, "role", title="signatures", explained=own.explained)
     right = null_map(null.points, title="signatures of their nulls", explained=null.explained)
-    return alt.hconcat(*(chart.properties(width=420) for chart in (left, right)))
+    return alt.hconcat(*(chart.properties(width=420, height=420) for chart in (left, right)))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
