@@ -46,7 +46,7 @@ def test_a_model_is_trained_paused_goes_on_in_another_tab_is_finished_early_and_
     page.locator('[data-testid="stVegaLiteChart"] canvas, [data-testid="stVegaLiteChart"] svg').first.wait_for()
     look(page, "Weights")
     page.get_by_text("before training").wait_for(timeout=WAIT_MS)
-    assert page.get_by_test_id("stImage").count() >= 2
+    page.get_by_test_id("stImage").nth(1).wait_for(timeout=WAIT_MS)
     look(page, "Samples")
     page.get_by_text(re.compile(r"^step [\d,]+$")).first.wait_for(timeout=WAIT_MS)
     look(page, "Checkpoints")
