@@ -4,7 +4,7 @@ python -m benchmarks.training [--quick] [--json]
 
 All models have 4.3 million parameters, a vocabulary of 4096 and a context of 256. One thread, and the processor time of
 it, which is what the clock shows where nothing else runs. Without --quick, the quick preset also learns the language
-reference, for at most five minutes of processor time on each of two cores.
+reference, for at most ten minutes of processor time: five on each of two cores.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ SEQUENCES = 8
 """Of an update: 2048 tokens."""
 PROMPT_TOKENS = 16
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-THREADS, CPU_S = 2, 600.0
-"""Of the quick preset: five minutes on each of two cores."""
+CPU_S = 600.0
+"""Of the quick preset: five minutes on each of two cores, spent on one thread: two that wait for each other on a busy
+machine would count that as work."""
 SAMPLED = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 
 
@@ -232,7 +233,7 @@ def quick_preset() -> dict[str, Result]:
     from engine.training.tokenizer import train_tokenizer
 
     preset = PRESETS["quick"]
-    settings = dataclasses.replace(preset.training, threads=THREADS, device="cpu", sample_every=0)
+    settings = dataclasses.replace(preset.training, threads=1, device="cpu", sample_every=0)
     split = held_out_split([Corpus("reference", bundled()["language-reference"].documents(), 1.0)])
     texts = [document.text for corpus in split.training for document in corpus.documents]
     tokenizer = train_tokenizer(texts, preset.model.vocabulary_size, preset.model.context)
@@ -256,9 +257,7 @@ def quick_preset() -> dict[str, Result]:
     text = f"test text of the language reference, {loss.bits_per_byte:.3f} bits per byte, vocabulary {len(tokenizer)}"
     return {
         "quick.perplexity": Result(loss.perplexity, "", "≤ 60", f"{text}, best of {result.step} steps"),
-        "quick.cpu_minutes_a_core": Result(
-            cpu_s / 60 / THREADS, "min", "≤ 5.2", f"{THREADS} threads, {elapsed_s:.0f} s by the clock"
-        ),
+        "quick.cpu_minutes": Result(cpu_s / 60, "min", "≤ 10.2", f"one thread, {elapsed_s:.0f} s by the clock"),
     }
 
 

@@ -113,7 +113,7 @@ def _load_weights(model: Decoder, source: Source, folder: Path) -> None:
         found.pop("lm_head.weight", None)  # some writers store the shared matrix twice
     problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [f"{name} is not expected" for name in found if name not in wanted]
-    for name in wanted.keys() & found.keys():
+    for name in (each for each in wanted if each in found):
         shape, expected = tuple(found[name].shape), tuple(wanted[name].shape)
         if shape != expected:
             problems.append(f"{name} has shape {shape} instead of {expected}")

@@ -48,7 +48,6 @@ def test_perplexity_is_that_of_text_nobody_learnt(monkeypatch):
     quick = PRESETS["quick"]
     short = replace(quick.training, steps=2, batch_size=2, warmup_steps=1, evaluate_every=1, precision="fp32")
     monkeypatch.setitem(training.PRESETS, "quick", replace(quick, model=TINY, training=short))
-    monkeypatch.setattr(training, "THREADS", 1)
     documents = language_reference()[:15]
     part = SimpleNamespace(documents=lambda: documents)
     monkeypatch.setattr(bundled, "bundled", lambda: {"language-reference": part})
