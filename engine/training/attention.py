@@ -7,7 +7,7 @@ from torch.nn import functional
 
 LONGEST_PRODUCT = 1024
 """Tokens up to which bf16 attention on a processor is an explicit product. Measured against torch's fused kernel,
-forward and backward, 2048 tokens of four heads: 2.5 × as fast at 256 tokens, 2.2 × at 512, 1.6 × at 1024. In fp32 the
+forward and backward, 2048 tokens of four heads: 2.5 × as fast at 256 tokens, 2.2 × at 512, 1.5 × at 1024. In fp32 the
 two are level, and the fused kernel keeps no probabilities."""
 
 MANY_ROWS = 16
